@@ -1,0 +1,1 @@
+"""What may be built: search spaces, their parameters and the recipes that train an arm."""

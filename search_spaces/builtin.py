@@ -1,0 +1,22 @@
+"""The search spaces that archfront ships: one folder each, listed here."""
+
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
+from typing import cast
+
+from search_spaces.recipe import Recipe
+from search_spaces.registry import InstalledSpace
+
+_FOLDERS = ("search_spaces.language.nlu_encoder",)
+
+
+def _load_recipe(folder: str) -> Recipe:
+    return cast(Recipe, import_module(f"{folder}.training").recipe())
+
+
+def builtin_spaces() -> Iterator[InstalledSpace]:
+    """Every folder's `space.SEARCH_SPACE`, and its `training.recipe()` on demand."""
+    for folder in _FOLDERS:
+        space = import_module(f"{folder}.space").SEARCH_SPACE
+        yield InstalledSpace(space, partial(_load_recipe, folder))

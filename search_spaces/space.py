@@ -1,0 +1,49 @@
+"""A search space: what may be built, from which paper, and which metrics come out of it."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from search_spaces.arm import Arm
+from search_spaces.metric import MEASURED_METRICS, MetricDefinition
+from search_spaces.parameter_space import ParameterSpace
+from search_spaces.values import Name, ShortText, Text, Value
+
+
+class Citation(Value):
+    """The work a search space reproduces."""
+
+    title: ShortText
+    authors: ShortText
+    year: int
+    url: ShortText = ""
+
+
+class SearchSpace(Value):
+    """A named, versioned search space that installed workers can train.
+
+    `version` rises whenever equal arms would no longer give comparable results.
+    `metrics` are those of its `train` stage; every space also gives `MEASURED_METRICS`.
+    `baseline` is the hand-made arm a front is expected to beat.
+    """
+
+    name: Name
+    version: Annotated[int, Field(ge=1)]
+    title: ShortText
+    description: Text
+    citation: Citation
+    space: ParameterSpace
+    metrics: Annotated[tuple[MetricDefinition, ...], Field(min_length=1)]
+    baseline: Arm
+
+    @model_validator(mode="after")
+    def _baseline_is_legal(self) -> Self:
+        problems = self.space.problems_with(self.baseline.parameters)
+        if problems:
+            raise ValueError(f"the baseline lies outside the space: {problems}")
+        return self
+
+    @property
+    def all_metrics(self) -> tuple[MetricDefinition, ...]:
+        """What a finished trial of this space carries: its own metrics, then the measured."""
+        return self.metrics + MEASURED_METRICS

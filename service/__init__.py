@@ -1,0 +1,1 @@
+"""The server: domain, storage, optimizer, use cases, API and background processes."""

@@ -1,0 +1,1 @@
+"""The HTTP edge: routers by noun, authentication, and the one table error -> status."""

@@ -1,0 +1,1 @@
+"""Processes beside the API: the suggester and the lease reaper."""

@@ -1,0 +1,1 @@
+"""What an experiment is: pure values and rules, without HTTP, database or clock."""

@@ -1,0 +1,169 @@
+"""An experiment: which space is searched, for what, within which budget."""
+
+import difflib
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from search_spaces.metric import MetricDefinition
+from search_spaces.parameter_space import MAX_PARAMETERS, ParameterConstraint, ParameterSpace
+from search_spaces.parameters import Parameter
+from search_spaces.values import Name, ShortText, Text, Value
+from service.domain.device import MeasurementSettings
+from service.domain.objective import Objective, OutcomeConstraint
+
+
+class ExperimentStatus(StrEnum):
+    r"""Where an experiment stands.
+
+    running <--> paused      no new trials start; those under way go on
+       |  \________/
+       |       `--> stopped   candidates are cancelled, running trials told to stop
+       `--> completed         budget spent and every trial final; raising it runs on
+    """
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    COMPLETED = "completed"
+
+
+_E = ExperimentStatus
+EXPERIMENT_TRANSITIONS: dict[ExperimentStatus, frozenset[ExperimentStatus]] = {
+    _E.RUNNING: frozenset({_E.PAUSED, _E.STOPPED, _E.COMPLETED}),
+    _E.PAUSED: frozenset({_E.RUNNING, _E.STOPPED, _E.COMPLETED}),
+    _E.STOPPED: frozenset(),
+    _E.COMPLETED: frozenset({_E.RUNNING, _E.STOPPED}),
+}
+
+
+class SearchSpaceReference(Value):
+    """An installed search space; also written `nlu_encoder` or `nlu_encoder@1`."""
+
+    name: Name
+    version: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        name, at, version = given.partition("@")
+        if not at:
+            return {"name": name}
+        if not version.isdecimal():
+            raise ValueError(f"{version!r} in {given!r} is not a version number; write 'name@1'")
+        return {"name": name, "version": int(version)}
+
+
+class OptimizerSettings(Value):
+    """Which strategy proposes arms, and how far ahead of demand.
+
+    initial_trials: quasi-random trials before the model proposes (None: twice the number of
+        objectives plus a third of the budget, at most 2 x the number of parameters).
+    pool_size: candidates kept ready (None: one per busy slot, at least 2).
+    fallback_after_s: if no candidate is ready and the model has not answered for so long, a
+        quasi-random candidate, marked `fallback`, fills in.
+    """
+
+    strategy: Literal["auto", "ax", "sobol"] = "auto"
+    initial_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    pool_size: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    fallback_after_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+
+
+class Budget(Value):
+    """How much the experiment may spend; also written as a bare number of trials."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, given: Any) -> Any:
+        return {"trials": given} if isinstance(given, int) else given
+
+
+class TrainingSettings(Value):
+    """Limits of a `train` stage.
+
+    max_steps: at most so many optimizer steps (None: as the recipe says).
+    wall_clock_limit_s: the attempt is stopped and fails after so long (None: no limit).
+    """
+
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    wall_clock_limit_s: Annotated[float, Field(gt=0)] | None = None
+
+
+class ExperimentSpec(Value):
+    """What a user asks for.
+
+    Either `search_space` names an installed space, whose trials workers train and measure
+    (`parameters` then narrow or fix some of its parameters), or `parameters` and `metrics`
+    describe a space whose trials are run elsewhere, through ask and tell.
+    """
+
+    name: Name
+    description: Text = ""
+    search_space: SearchSpaceReference | None = None
+    parameters: Annotated[tuple[Parameter, ...], Field(max_length=MAX_PARAMETERS)] = ()
+    parameter_constraints: Annotated[tuple[ParameterConstraint, ...], Field(max_length=100)] = ()
+    metrics: Annotated[tuple[MetricDefinition, ...], Field(max_length=200)] = ()
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=4)]
+    outcome_constraints: Annotated[tuple[OutcomeConstraint, ...], Field(max_length=50)] = ()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    budget: Budget
+    max_parallel: Annotated[int, Field(ge=1, le=10_000)] = 8
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    training: TrainingSettings = TrainingSettings()
+    measurement: MeasurementSettings = MeasurementSettings()
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    tags: Annotated[tuple[ShortText, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.search_space is None and not self.parameters:
+            raise ValueError("name a search_space, or list parameters for an ask/tell experiment")
+        _refuse_repeats("objectives", [objective.metric for objective in self.objectives])
+        _refuse_repeats("metrics", [metric.name for metric in self.metrics])
+        return self
+
+
+def _refuse_repeats(field: str, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{field} name {', '.join(repeated)} twice; list each metric once")
+
+
+class Experiment(Value):
+    """An accepted experiment: its spec with everything resolved.
+
+    space: the legal arms, the search space's own narrowed by the spec's parameters.
+    metrics: all that a completed trial may carry.
+    data_version: rises with every change a reader could see.
+    """
+
+    id: str
+    spec: ExperimentSpec
+    space: ParameterSpace
+    metrics: tuple[MetricDefinition, ...]
+    status: ExperimentStatus
+    budget_trials: int
+    trials_created: int
+    data_version: int
+    created_at: datetime
+    archived_at: datetime | None = None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its trials are run elsewhere, through ask and tell."""
+        return self.spec.search_space is None
+
+
+def unknown_name_remedy(name: str, known: Iterable[str]) -> str:
+    """`Did you mean ...?` where a known name is near, else the list of them."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(names)}."

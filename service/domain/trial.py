@@ -1,0 +1,133 @@
+"""A trial, its stages, and the one table of the states they go through."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from search_spaces.arm import Arm
+from search_spaces.values import Name, Value
+from service.domain.errors import TransitionRefused
+from service.domain.measurement import Measurement
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands.
+
+        candidate --> running --> completed
+            |   ^        |------> infeasible      the arm's own fault: diverged, does not fit
+            |   |        |------> early_stopped   told to stop; its measurements so far count
+            |   |        |------> failed          the machine's or the recipe's fault
+            |   |        `------> cancelled       a person's wish
+            |   `--- requeue ---- failed, cancelled
+            `--------> cancelled, completed, infeasible (results attached by hand)
+
+    `completed`, `infeasible` and `early_stopped` are final for good; `failed` and `cancelled`
+    are final unless a person requeues the trial, which the events record.
+    """
+
+    CANDIDATE = "candidate"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+    EARLY_STOPPED = "early_stopped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but a person's requeue leads out of it."""
+        return self not in (TrialStatus.CANDIDATE, TrialStatus.RUNNING)
+
+
+_S = TrialStatus
+TRIAL_TRANSITIONS: dict[TrialStatus, frozenset[TrialStatus]] = {
+    _S.CANDIDATE: frozenset({_S.RUNNING, _S.CANCELLED, _S.COMPLETED, _S.INFEASIBLE}),
+    _S.RUNNING: frozenset({_S.COMPLETED, _S.INFEASIBLE, _S.EARLY_STOPPED, _S.FAILED, _S.CANCELLED}),
+    _S.COMPLETED: frozenset(),
+    _S.INFEASIBLE: frozenset(),
+    _S.EARLY_STOPPED: frozenset(),
+    _S.FAILED: frozenset({_S.CANDIDATE}),
+    _S.CANCELLED: frozenset({_S.CANDIDATE}),
+}
+
+
+def next_status(current: TrialStatus, wanted: TrialStatus) -> TrialStatus:
+    """`wanted`, if the table leads there from `current`.
+
+    Raises: TransitionRefused otherwise.
+    """
+    if wanted not in TRIAL_TRANSITIONS[current]:
+        ways = ", ".join(sorted(TRIAL_TRANSITIONS[current])) or "nothing"
+        raise TransitionRefused(f"A {current} trial cannot become {wanted}; it leads to {ways}.")
+    return wanted
+
+
+class StageStatus(StrEnum):
+    """Where a stage stands: `waiting` for an earlier one, `ready`, `leased`, or ended.
+
+    A lost or failed attempt leads from `leased` back to `ready` while attempts are left.
+    """
+
+    WAITING = "waiting"
+    READY = "ready"
+    LEASED = "leased"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+    EARLY_STOPPED = "early_stopped"
+    CANCELLED = "cancelled"
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt at a stage ended; whose fault it was decides what comes next."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # the recipe's error: not retried blindly
+    MACHINE_FAILED = "machine_failed"  # out of memory, segfault, device gone: retried
+    LOST = "lost"  # no heartbeat came in time: retried
+    PREEMPTED = "preempted"  # the worker drained: retried, not counted
+    INFEASIBLE = "infeasible"
+    EARLY_STOPPED = "early_stopped"
+    CANCELLED = "cancelled"
+
+
+StageKind = Literal["train", "measure", "external"]
+TrialSource = Annotated[str, Field(max_length=50)]
+"""Who proposed the arm: an optimizer strategy's name, `manual`, or `fallback` (quasi-random)."""
+
+
+class Stage(Value):
+    """One leg of a trial: `epoch` rises with every lease, `attempts` count against the limit."""
+
+    id: str
+    name: str
+    kind: StageKind
+    position: int
+    status: StageStatus
+    epoch: int
+    attempts: int
+    worker_id: str | None = None
+    lease_id: str | None = None
+    expires_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class Trial(Value):
+    """One arm on its way through the stages; `number` counts from 0 within its experiment."""
+
+    id: str
+    experiment_id: str
+    number: int
+    arm: Arm
+    status: TrialStatus
+    source: TrialSource
+    note: dict[str, Any] = {}
+    reason: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    stages: tuple[Stage, ...] = ()
+    measurements: dict[Name, Measurement] = {}

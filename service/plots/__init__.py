@@ -1,0 +1,1 @@
+"""Pictures of fronts: plotly for pages, matplotlib for files."""

@@ -1,0 +1,1 @@
+"""How an experiment is kept: tables, rows, artifacts, invariants."""

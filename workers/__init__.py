@@ -1,0 +1,1 @@
+"""The worker: leases stages, trains networks and measures them on the device."""
