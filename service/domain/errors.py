@@ -102,6 +102,14 @@ class NoCandidateReady(Conflict):
     """No candidate is ready yet; the suggester is at work."""
 
 
+class SearchSpaceExhausted(Conflict):
+    """Every legal arm of the search space that can be found was already tried or is under way."""
+
+
+class SuggestionFailed(Conflict):
+    """The strategy found no new legal arm; another one has to fill in."""
+
+
 class FrontEmpty(Conflict):
     """No trial has yet completed within the constraints."""
 

@@ -1,0 +1,98 @@
+"""What every optimizer takes and gives: a pure function from history to new arms.
+
+No torch, no Ax here: use cases and the suggester's parent process import this module.
+"""
+
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field
+
+from search_spaces.arm import Arm
+from search_spaces.parameter_space import ParameterSpace
+from search_spaces.values import Name, Value
+from service.domain.measurement import Measurement
+from service.domain.objective import Objective, OutcomeConstraint
+from service.domain.trial import TrialSource, TrialStatus
+
+STRATEGIES = ("auto", "ax", "sobol")
+"""The names that `find_optimizer` knows."""
+
+
+class Observation(Value):
+    """A final trial: its arm, how it ended, and the metrics it measured (maybe not all)."""
+
+    arm: Arm
+    status: TrialStatus
+    measurements: dict[Name, Measurement] = {}
+
+
+class SuggestRequest(Value):
+    """All that decides a suggestion; equal requests give equal arms, bit for bit.
+
+    observations: final trials in the order they ended, failed and cancelled ones left out.
+    pending: arms of candidates and running trials; their outcome is awaited.
+    initial_trials: quasi-random arms before `auto` asks the model.
+    count: how many arms are wanted.
+    """
+
+    space: ParameterSpace
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=4)]
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    pending: tuple[Arm, ...] = ()
+    initial_trials: Annotated[int, Field(ge=0)] = 0
+    count: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    strategy: Literal["auto", "ax", "sobol"] = "auto"
+    budget_trials: Annotated[int, Field(ge=1)] = 1_000_000
+
+    @property
+    def arms_so_far(self) -> int:
+        """How many arms the optimizer was told of."""
+        return len(self.observations) + len(self.pending)
+
+
+class Suggestion(Value):
+    """A new arm, the strategy that proposed it, and why (shown with the trial)."""
+
+    arm: Arm
+    source: TrialSource
+    note: dict[str, Any] = {}
+
+
+class Optimizer(Protocol):
+    """A strategy that extends the history of an experiment."""
+
+    @property
+    def name(self) -> str:
+        """Under which `find_optimizer` knows it; also the source of its suggestions."""
+        ...
+
+    def suggest(self, request: SuggestRequest) -> list[Suggestion]:
+        """At most `request.count` legal arms, all new, and at least one.
+
+        Deterministic, without memory between calls: whatever it knows is in the request.
+        Raises: SearchSpaceExhausted where no new legal arm is left; SuggestionFailed where
+            this strategy has none, so that another must fill in.
+        """
+        ...
+
+
+def find_optimizer(name: str) -> Optimizer:
+    """The optimizer of that name; its libraries are imported when it first suggests.
+
+    Raises: ValueError naming the known strategies.
+    """
+    if name == "sobol":
+        from service.optimizer.sobol import SobolOptimizer
+
+        return SobolOptimizer()
+    if name == "ax":
+        from service.optimizer.ax import AxOptimizer
+
+        return AxOptimizer()
+    if name == "auto":
+        from service.optimizer.auto import AutoOptimizer
+
+        return AutoOptimizer()
+    raise ValueError(f"unknown strategy {name!r}; known are {', '.join(STRATEGIES)}")
