@@ -1,0 +1,61 @@
+# Every verb makes the virtual environment it needs; you need Python >= 3.11 and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# FRESH=1 starts the demo anew; otherwise it goes on where it was.
+FRESH ?=
+DEMO_FOLDER ?= demo
+PYTEST_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
+
+.PHONY: help demo test lint format openapi bench-measurement bench-nlu clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "archfront needs Python >= 3.11; run: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and alone, so that no other package chooses its build
+$(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet torch
+	$(BIN)/pip install --quiet --editable '.[server,worker,language]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet torch
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed-demo ## search the NLU space for real and show the front (about ten minutes)
+	$(BIN)/archfront demo --folder $(DEMO_FOLDER) $(if $(FRESH),--fresh,)
+
+test: $(VENV)/.installed-dev ## run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev ## put the code in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+openapi: $(VENV)/.installed-dev ## write docs/api/openapi.json anew
+	$(BIN)/python -m service.api.openapi docs/api/openapi.json
+
+bench-measurement: $(VENV)/.installed-dev ## how far one latency figure varies from run to run
+	$(BIN)/python -m benchmarks.measurement
+
+bench-nlu: $(VENV)/.installed-dev ## train a few arms of the NLU space over three seeds
+	$(BIN)/python -m benchmarks.nlu_arms
+
+clean: ## remove the virtual environment and the demo's folder
+	rm -rf $(VENV) $(DEMO_FOLDER)
