@@ -3,7 +3,8 @@
 No torch, no Ax here: use cases and the suggester's parent process import this module.
 """
 
-from typing import Annotated, Any, Literal, Protocol
+from importlib import import_module
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import Field
 
@@ -14,8 +15,11 @@ from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.trial import TrialSource, TrialStatus
 
-STRATEGIES = ("auto", "ax", "sobol")
-"""The names that `find_optimizer` knows."""
+_CLASSES = {
+    "auto": ("service.optimizer.auto", "AutoOptimizer"),
+    "ax": ("service.optimizer.ax", "AxOptimizer"),
+    "sobol": ("service.optimizer.sobol", "SobolOptimizer"),
+}
 
 
 class Observation(Value):
@@ -31,6 +35,8 @@ class SuggestRequest(Value):
 
     observations: final trials in the order they ended, failed and cancelled ones left out.
     pending: arms of candidates and running trials; their outcome is awaited.
+    excluded: arms of failed and cancelled trials: nothing was learnt from them, yet they are
+        not proposed again.
     initial_trials: quasi-random arms before `auto` asks the model.
     count: how many arms are wanted.
     """
@@ -40,6 +46,7 @@ class SuggestRequest(Value):
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
     observations: tuple[Observation, ...] = ()
     pending: tuple[Arm, ...] = ()
+    excluded: tuple[Arm, ...] = ()
     initial_trials: Annotated[int, Field(ge=0)] = 0
     count: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -48,8 +55,14 @@ class SuggestRequest(Value):
 
     @property
     def arms_so_far(self) -> int:
-        """How many arms the optimizer was told of."""
-        return len(self.observations) + len(self.pending)
+        """How many trials the optimizer was told of."""
+        return len(self.observations) + len(self.pending) + len(self.excluded)
+
+    @property
+    def known_arms(self) -> tuple[Arm, ...]:
+        """The arms that are not to be proposed again."""
+        observed = tuple(observation.arm for observation in self.observations)
+        return observed + self.pending + self.excluded
 
 
 class Suggestion(Value):
@@ -83,16 +96,7 @@ def find_optimizer(name: str) -> Optimizer:
 
     Raises: ValueError naming the known strategies.
     """
-    if name == "sobol":
-        from service.optimizer.sobol import SobolOptimizer
-
-        return SobolOptimizer()
-    if name == "ax":
-        from service.optimizer.ax import AxOptimizer
-
-        return AxOptimizer()
-    if name == "auto":
-        from service.optimizer.auto import AutoOptimizer
-
-        return AutoOptimizer()
-    raise ValueError(f"unknown strategy {name!r}; known are {', '.join(STRATEGIES)}")
+    if name not in _CLASSES:
+        raise ValueError(f"unknown strategy {name!r}; known are {', '.join(_CLASSES)}")
+    module, class_name = _CLASSES[name]
+    return cast(Optimizer, getattr(import_module(module), class_name)())
