@@ -126,5 +126,9 @@ class ScopeMissing(ArchfrontError):
     """The token does not carry the scope that this needs."""
 
 
+class DatabaseNewerThanCode(ArchfrontError):
+    """A newer release has already migrated this database."""
+
+
 class Unavailable(ArchfrontError):
     """The server cannot answer just now; the same request may go through later."""

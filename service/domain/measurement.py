@@ -16,7 +16,7 @@ class Measurement(Value):
 
     mean: float
     sem: Annotated[float, Field(ge=0)] | None = None
-    n: Annotated[int, Field(ge=1)] = 1
+    n: Annotated[int, Field(ge=1, le=2**53)] = 1
     unit: ShortText = ""
     protocol: dict[str, Any] = {}
 

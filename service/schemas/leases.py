@@ -55,7 +55,7 @@ class LeaseGrant(Value):
 class CurvePointReport(Value):
     """Learning-curve values after `step` optimizer steps."""
 
-    step: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0, le=2**53)]
     metrics: Annotated[dict[Name, float], Field(max_length=50)]
 
 

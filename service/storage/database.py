@@ -1,0 +1,167 @@
+"""The database: SQLite or PostgreSQL by URL, one transaction at a time, and its clock."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service.domain.errors import Unavailable
+from service.storage.migrate import upgrade_to_head
+
+_BUSY_TIMEOUT_S = 30
+_CLOCK = "archfront_clock"
+_WRITES = "archfront_writes"
+
+Clock = Callable[[], datetime]
+
+
+class Database:
+    """Transactions on one database.
+
+    A commit is durable when `write` is left: SQLite runs in WAL with `synchronous=FULL`,
+    PostgreSQL with its default `synchronous_commit=on`.
+    url: `sqlite:///path/to/file`, or `postgresql://user@host/name`.
+    clock: gives the time instead of the database; for tests.
+    """
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database in (None, "", ":memory:"):
+            raise ValueError(
+                "an in-memory database loses what it acknowledged; write sqlite:///path/to/file"
+            )
+        self._engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed)
+        options: dict[str, Any] = {_CLOCK: clock}
+        self._reader = self._engine.execution_options(**options, **{_WRITES: False})
+        self._writer = self._engine.execution_options(**options, **{_WRITES: True})
+        # SQLite has one writer; threads of one process queue here instead of polling its lock.
+        self._turn = threading.Lock() if self.is_sqlite else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection within one transaction that writes nothing and sees one state.
+
+        Raises: Unavailable if the database cannot be reached.
+        """
+        with _unavailable_if_unreachable(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection within one transaction, committed on leaving, rolled back on an error.
+
+        Raises: Unavailable if the database cannot be reached, or is locked for too long.
+        """
+        with (
+            _unavailable_if_unreachable(),
+            self._writers_turn(),
+            self._writer.begin() as connection,
+        ):
+            yield connection
+
+    @contextmanager
+    def _writers_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=_BUSY_TIMEOUT_S):
+            raise Unavailable("The database is busy with another write.", remedy="Try again.")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def upgrade(self) -> None:
+        """Brings the tables to this release; safe beside other processes that do the same.
+
+        Raises: DatabaseNewerThanCode.
+        """
+        with self.write() as connection:
+            upgrade_to_head(connection)
+
+    def dispose(self) -> None:
+        """Closes every pooled connection."""
+        self._engine.dispose()
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's own time: the only clock by which leases expire."""
+    clock: Clock | None = connection.get_execution_options().get(_CLOCK)
+    if clock is not None:
+        return clock()
+    if connection.dialect.name == "sqlite":
+        # Not unixepoch('subsec'): before SQLite 3.42 it is NULL, and leases never expire.
+        seconds = connection.scalar(text("SELECT (julianday('now') - 2440587.5) * 86400.0"))
+    else:
+        # Not now(): that is the start of the transaction, maybe before a wait for a lock.
+        seconds = connection.scalar(select(func.extract("epoch", func.clock_timestamp())))
+    if seconds is None:
+        raise Unavailable("The database gave no time.")
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+@contextmanager
+def _unavailable_if_unreachable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        # A deadlock or a lost connection too: nothing was committed, the same request may pass.
+        raise Unavailable("The database cannot be reached, or is locked.") from error
+
+
+def _sqlite_engine(url: Any) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": _BUSY_TIMEOUT_S},
+        pool_size=10,
+        max_overflow=30,
+        pool_timeout=_BUSY_TIMEOUT_S,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(dbapi_connection: Any, _: Any) -> None:
+        # SQLAlchemy begins the transactions (below), not the driver, which begins them too late.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, True)
+        connection.exec_driver_sql(f"PRAGMA query_only = {0 if writes else 1}")
+        # IMMEDIATE: a reader that turns writer fails at once in WAL, without any waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: Any) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=_BUSY_TIMEOUT_S,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 10,
+            # Bounded waits: a stuck lock or a client gone silent must not stop the others.
+            "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
+        },
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(_WRITES, True):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    return engine
