@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
 
 from search_spaces.arm import Arm
-from search_spaces.parameter_space import ParameterSpace
+from search_spaces.parameter_space import ParameterConstraint, ParameterSpace
 from search_spaces.parameters import ParameterValue
 from service.optimizer.axes import Axis
 
@@ -73,28 +73,42 @@ class _Term:
         return self.axis.at_level(int(np.argmax([solution[column] for column in columns])))
 
 
+def nearest_legal(space: ParameterSpace, axes: Sequence[Axis], arm: Arm) -> Arm | None:
+    """The arm that differs least from `arm`, relative to the ranges, and meets all constraints.
+
+    Only constrained parameters move, and none on which others are conditional, so that the
+    same parameters stay active. None where this admits no legal arm.
+    """
+    return _first_legal(space, axes, arm, None)
+
+
 def legal_arm_near(
     space: ParameterSpace, axes: Sequence[Axis], arm: Arm, rng: np.random.Generator
 ) -> Arm | None:
-    """An arm like `arm` that meets all constraints; None where there is none.
+    """Like `nearest_legal`, but inside: continuous parameters are drawn from what is left.
 
-    Only constrained parameters move, and none on which others are conditional, so that the
-    same parameters stay active. Discrete ones move as little as their ranges allow; given
-    these, continuous ones are a random mean of corners of what the constraints leave.
+    They become a random mean of corners of what the constraints and the discrete parameters
+    leave to them, so that different draws give different arms.
     """
+    return _first_legal(space, axes, arm, rng)
+
+
+def _first_legal(
+    space: ParameterSpace, axes: Sequence[Axis], arm: Arm, rng: np.random.Generator | None
+) -> Arm | None:
     for margin in (0.0, _MARGIN):
-        moved = _solve(space, axes, arm, margin, rng)
+        moved = _move(space, axes, arm, margin, rng)
         if moved is not None and space.contains(moved):
             return moved
     return None
 
 
-def _solve(
+def _move(
     space: ParameterSpace,
     axes: Sequence[Axis],
     arm: Arm,
     margin: float,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
 ) -> Arm | None:
     gates = {p.when.parameter for p in space.parameters if p.when is not None}
     constrained = {name for c in space.constraints for name in c.coefficients}
@@ -109,24 +123,30 @@ def _solve(
         for axis in movable
     }
     for constraint in space.constraints:
-        row: dict[int, float] = {}
-        upper = constraint.upper_bound - margin * max(1.0, abs(constraint.upper_bound))
-        for name, coefficient in constraint.coefficients.items():
-            if name in terms:
-                upper -= coefficient * terms[name].constant
-                for column, factor in terms[name].factors.items():
-                    row[column] = row.get(column, 0.0) + coefficient * factor
-            elif name in arm.parameters:
-                upper -= coefficient * float(arm.parameters[name])
-        program.rows.append((row, -np.inf, upper))
+        program.rows.append(_constraint_row(constraint, terms, arm, margin))
     solution = program.solve() if terms else None
     if solution is None:
         return None
     free = [next(iter(terms[axis.name].factors)) for axis in movable if not axis.levels]
-    if free:
+    if free and rng is not None:
         solution = _mean_of_corners(program, solution, free, rng)
     values = {name: term.value(solution) for name, term in terms.items()}
     return Arm(parameters={**arm.parameters, **values})
+
+
+def _constraint_row(
+    constraint: ParameterConstraint, terms: Mapping[str, _Term], arm: Arm, margin: float
+) -> tuple[dict[int, float], float, float]:
+    row: dict[int, float] = {}
+    upper = constraint.upper_bound - margin * max(1.0, abs(constraint.upper_bound))
+    for name, coefficient in constraint.coefficients.items():
+        if name in terms:
+            upper -= coefficient * terms[name].constant
+            for column, factor in terms[name].factors.items():
+                row[column] = row.get(column, 0.0) + coefficient * factor
+        elif name in arm.parameters:
+            upper -= coefficient * float(arm.parameters[name])
+    return row, -np.inf, upper
 
 
 def _mean_of_corners(

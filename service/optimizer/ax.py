@@ -1,0 +1,177 @@
+"""Bayesian multi-objective optimization by Ax, rebuilt from the history at every call."""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search_spaces.arm import Arm
+from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
+from service.optimizer.axes import axes_of, to_units
+from service.optimizer.history import (
+    MeasuredArm,
+    incumbents,
+    measured_arms,
+    metrics_of_interest,
+    reference_point,
+)
+from service.optimizer.neighbours import legal_neighbours
+from service.optimizer.optimizer import Suggestion, SuggestRequest
+from service.optimizer.projection import nearest_legal
+from service.optimizer.sobol import SobolOptimizer, new_arms
+
+if TYPE_CHECKING:
+    from service.optimizer.ax_model import AxModel
+
+MIN_MEASURED = 2
+"""A metric needs so many measurements before a surrogate can be fitted to it."""
+
+_POOL_SPACE_FILLING = 128
+_POOL_NEIGHBOURS = 128
+_SAME_WITHIN = 6
+"""Decimals of the unit cube to which two arms must agree to count as one."""
+
+
+class AxOptimizer:
+    """Proposes where the expected hypervolume improvement is largest.
+
+    Quasi-random while fewer than two trials have measured all metrics of interest.
+    """
+
+    name = "ax"
+
+    def suggest(self, request: SuggestRequest) -> list[Suggestion]:
+        """One arm after the other, each taking the former as pending.
+
+        Raises: SearchSpaceExhausted; SuggestionFailed where Ax itself fails.
+        """
+        arms = measured_arms(request)
+        reference = reference_point(request, arms)
+        if reference is None or not enough_measured(request):
+            return _quasi_random(request)
+        with warnings.catch_warnings():
+            # Ax and BoTorch tell of their own numerical retries and of torch's deprecations
+            warnings.simplefilter("ignore")
+            try:
+                return _by_model(request, arms, reference)
+            except SearchSpaceExhausted:
+                raise
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise SuggestionFailed(f"Ax proposed no arm. {reason}") from error
+
+
+def enough_measured(request: SuggestRequest) -> bool:
+    """Whether each metric of interest was measured in at least two different arms."""
+    arms = measured_arms(request)
+    return all(
+        sum(metric in arm.means for arm in arms) >= MIN_MEASURED
+        for metric in metrics_of_interest(request)
+    )
+
+
+def _quasi_random(request: SuggestRequest) -> list[Suggestion]:
+    why = "fewer than two trials have measured every objective and constraint"
+    return [
+        suggestion.model_copy(update={"note": {"why": f"Quasi-random: {why}."}})
+        for suggestion in SobolOptimizer().suggest(request)
+    ]
+
+
+def _by_model(
+    request: SuggestRequest, arms: Sequence[MeasuredArm], reference: dict[str, float]
+) -> list[Suggestion]:
+    ax_model = import_module("service.optimizer.ax_model")
+    seeds = np.random.SeedSequence((request.seed, request.arms_so_far)).generate_state(2)
+    model: AxModel = ax_model.AxModel(request, arms, reference, int(seeds[0]))
+    rng = np.random.default_rng(seeds[1])
+    known = _Known(request)
+    suggestions: list[Suggestion] = []
+    for _ in range(request.count):
+        arm = _propose(request, model, arms, known, rng)
+        if arm is None:
+            break
+        suggestions.append(
+            Suggestion(arm=arm, source=AxOptimizer.name, note=_note(model, arm, arms, reference))
+        )
+        known.add(arm)
+    if not suggestions:
+        raise SearchSpaceExhausted(
+            f"No legal arm is left beside the {len(known.arms)} known ones. "
+            "Widen the parameters or lower the budget.",
+            field="parameters",
+        )
+    return suggestions
+
+
+class _Known:
+    """The arms not to be proposed again, nor any that differs from them by a rounding error."""
+
+    def __init__(self, request: SuggestRequest) -> None:
+        self._space = request.space
+        self._axes = axes_of(request.space)
+        self.arms = list(request.known_arms)
+        self.pending = [arm for arm in request.pending if request.space.contains(arm)]
+        self._keys = {self._key(arm) for arm in self.arms if request.space.contains(arm)}
+
+    def is_new(self, arm: Arm) -> bool:
+        return self._space.contains(arm) and self._key(arm) not in self._keys
+
+    def add(self, arm: Arm) -> None:
+        self.arms.append(arm)
+        self.pending.append(arm)
+        self._keys.add(self._key(arm))
+
+    def _key(self, arm: Arm) -> tuple[float, ...]:
+        absent = [axis.name not in arm.parameters for axis in self._axes]
+        return (*absent, *(round(u, _SAME_WITHIN) for u in to_units(self._axes, arm)))
+
+
+def _propose(
+    request: SuggestRequest,
+    model: "AxModel",
+    arms: Sequence[MeasuredArm],
+    known: _Known,
+    rng: np.random.Generator,
+) -> Arm | None:
+    """Ax's maximum or, where that is illegal or known, the best of a pool of legal new arms."""
+    best = model.propose(known.pending)
+    if known.is_new(best):
+        return best
+    pool = _pool(request, best, incumbents(request, arms), known, rng)
+    if not pool:
+        return None
+    scores = model.scores(pool, known.pending)
+    return pool[int(np.argmax(scores))]
+
+
+def _pool(
+    request: SuggestRequest,
+    best: Arm,
+    on_front: Sequence[Arm],
+    known: _Known,
+    rng: np.random.Generator,
+) -> list[Arm]:
+    """New legal arms: next to the maximum, around it and the front, and anywhere."""
+    space = request.space
+    near = best if space.contains(best) else nearest_legal(space, axes_of(space), best)
+    around = [*([near] if near is not None else []), *on_front]
+    found = [near] if near is not None else []
+    found += legal_neighbours(space, around, _POOL_NEIGHBOURS, rng)
+    with suppress(SearchSpaceExhausted):
+        found += new_arms(space, known.arms, _POOL_SPACE_FILLING, request.seed, request.arms_so_far)
+    unique = {arm.signature: arm for arm in found if known.is_new(arm)}
+    return list(unique.values())
+
+
+def _note(
+    model: "AxModel", arm: Arm, arms: Sequence[MeasuredArm], reference: dict[str, float]
+) -> dict[str, object]:
+    return {
+        "why": f"Largest value of {model.acquisition_name} over {len(arms)} measured arms.",
+        "predicted": model.predict(arm),
+        "objective_thresholds": reference,
+    }

@@ -1,0 +1,147 @@
+"""What the model learns from: each measured arm once, with its metrics and their noise."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from search_spaces.arm import Arm
+from service.domain.measurement import Measurement
+from service.domain.pareto import Points, is_non_dominated, oriented
+from service.domain.reference_point import choose_reference_point
+from service.domain.trial import TrialStatus
+from service.optimizer.optimizer import Observation, SuggestRequest
+
+MAX_MODELLED_ARMS = 300
+"""A fit costs the cube of the history; beyond this the oldest dominated arms are left out."""
+
+
+@dataclass(frozen=True)
+class MeasuredArm:
+    """An arm with the mean and the standard error (None: unknown) of its metrics."""
+
+    arm: Arm
+    means: dict[str, float]
+    sems: dict[str, float | None]
+
+
+def metrics_of_interest(request: SuggestRequest) -> tuple[str, ...]:
+    """The objectives' metrics, then the constrained ones, each once."""
+    names = [objective.metric for objective in request.objectives]
+    names += [constraint.metric for constraint in request.outcome_constraints]
+    return tuple(dict.fromkeys(names))
+
+
+def measured_arms(request: SuggestRequest) -> list[MeasuredArm]:
+    """Every legal arm with a measurement of interest, the newest last.
+
+    An arm whose trial was infeasible, or stopped early, gives what it measured. An arm tried
+    twice gives the mean of its trials.
+    """
+    metrics = metrics_of_interest(request)
+    by_signature: dict[str, list[Observation]] = {}
+    for observation in request.observations:
+        if not observation.measurements.keys().isdisjoint(metrics) and request.space.contains(
+            observation.arm
+        ):
+            by_signature.setdefault(observation.arm.signature, []).append(observation)
+    arms = [_merge(repeats, metrics) for repeats in by_signature.values()]
+    return _with_known_noise(_at_most(arms, MAX_MODELLED_ARMS, request), metrics)
+
+
+def _merge(repeats: Sequence[Observation], metrics: Iterable[str]) -> MeasuredArm:
+    means: dict[str, float] = {}
+    sems: dict[str, float | None] = {}
+    for metric in metrics:
+        found = [o.measurements[metric] for o in repeats if metric in o.measurements]
+        if found:
+            means[metric] = math.fsum(m.mean for m in found) / len(found)
+            sems[metric] = _sem_of_mean(found)
+    return MeasuredArm(repeats[0].arm, means, sems)
+
+
+def _sem_of_mean(repeats: Sequence[Measurement]) -> float | None:
+    known = [m.sem for m in repeats if m.sem is not None]
+    return math.hypot(*known) / len(known) if len(known) == len(repeats) else None
+
+
+def _with_known_noise(arms: Sequence[MeasuredArm], metrics: Iterable[str]) -> list[MeasuredArm]:
+    """The arms with, per metric, all standard errors known or all unknown.
+
+    The model takes a metric's noise either as given or as one unknown level. Where some
+    measurements have a standard error, the others get the median of these: the best guess
+    for a measurement taken in the same way, and better than to throw the known ones away.
+    """
+    typical: dict[str, float | None] = {}
+    for metric in metrics:
+        known = [sem for arm in arms if (sem := arm.sems.get(metric)) is not None]
+        typical[metric] = statistics.median(known) if known else None
+    return [
+        MeasuredArm(
+            arm.arm,
+            arm.means,
+            {m: typical[m] if sem is None else sem for m, sem in arm.sems.items()},
+        )
+        for arm in arms
+    ]
+
+
+def _at_most(arms: list[MeasuredArm], most: int, request: SuggestRequest) -> list[MeasuredArm]:
+    """All arms, or if these are too many the front and, besides it, the newest."""
+    if len(arms) <= most:
+        return arms
+    complete = [n for n, arm in enumerate(arms) if _has_objectives(arm, request)]
+    best = is_non_dominated(_points([arms[n] for n in complete], request))
+    front = [n for n, stands in zip(complete, best, strict=True) if stands]
+    newest = [n for n in reversed(range(len(arms))) if n not in set(front)]
+    return [arms[n] for n in sorted((front[-most:] + newest)[:most])]
+
+
+def reference_point(
+    request: SuggestRequest, arms: Sequence[MeasuredArm]
+) -> dict[str, float] | None:
+    """The objectives' thresholds in their own units: the given ones, the rest inferred.
+
+    Inferred from the arms within the outcome constraints or, if there is none yet, from all.
+    None if no arm has all objectives measured.
+    """
+    complete = [arm for arm in arms if _has_objectives(arm, request)]
+    infeasible = {
+        o.arm.signature for o in request.observations if o.status is TrialStatus.INFEASIBLE
+    }
+    feasible = [
+        arm
+        for arm in complete
+        if arm.arm.signature not in infeasible
+        and all(
+            constraint.metric in arm.means and constraint.holds(arm.means[constraint.metric])
+            for constraint in request.outcome_constraints
+        )
+    ]
+    points = _points(feasible or complete, request)
+    reference = choose_reference_point(request.objectives, points)
+    if reference is None or not complete:
+        return None
+    return {
+        objective.metric: objective.sign * float(value)
+        for objective, value in zip(request.objectives, reference, strict=True)
+    }
+
+
+def incumbents(request: SuggestRequest, arms: Sequence[MeasuredArm]) -> list[Arm]:
+    """The arms that no other arm dominates, whatever the constraints."""
+    complete = [arm for arm in arms if _has_objectives(arm, request)]
+    best = is_non_dominated(_points(complete, request))
+    return [arm.arm for arm, stands in zip(complete, best, strict=True) if stands]
+
+
+def _has_objectives(arm: MeasuredArm, request: SuggestRequest) -> bool:
+    return all(objective.metric in arm.means for objective in request.objectives)
+
+
+def _points(arms: Sequence[MeasuredArm], request: SuggestRequest) -> Points:
+    measured = [
+        {o.metric: Measurement(mean=arm.means[o.metric]) for o in request.objectives}
+        for arm in arms
+    ]
+    return oriented(request.objectives, measured)
