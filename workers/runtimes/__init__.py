@@ -1,0 +1,1 @@
+"""The runtimes a network is deployed in, behind one contract."""
