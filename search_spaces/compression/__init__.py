@@ -1,0 +1,1 @@
+"""What may be taken out of a network: layers, neurons, heads and single weights."""

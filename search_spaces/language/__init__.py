@@ -1,1 +1,1 @@
-"""Search spaces over language networks."""
+"""Search spaces of language models and language understanding."""

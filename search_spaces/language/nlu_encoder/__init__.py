@@ -1,0 +1,1 @@
+"""Latency-aware search for an on-device encoder of voice-assistant commands."""
