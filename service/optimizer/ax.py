@@ -46,6 +46,8 @@ class AxOptimizer:
     def suggest(self, request: SuggestRequest) -> list[Suggestion]:
         """One arm after the other, each taking the former as pending.
 
+        Ax's own maximum or, where that is none, illegal or known, the best of a pool of arms.
+
         Raises: SearchSpaceExhausted; SuggestionFailed where Ax itself fails.
         """
         arms = measured_arms(request)
@@ -91,12 +93,20 @@ def _by_model(
     known = _Known(request)
     suggestions: list[Suggestion] = []
     for _ in range(request.count):
-        arm = _propose(request, model, arms, known, rng)
-        if arm is None:
-            break
-        suggestions.append(
-            Suggestion(arm=arm, source=AxOptimizer.name, note=_note(model, arm, arms, reference))
-        )
+        arm = model.propose(known.pending)
+        among = "the search space"
+        if arm is None or not known.is_new(arm):
+            pool = _pool(request, arm, incumbents(request, arms), known, rng)
+            if not pool:
+                break
+            arm = pool[int(np.argmax(model.scores(pool, known.pending)))]
+            among = f"{len(pool)} legal new arms"
+        note = {
+            "why": f"Largest {model.acquisition_name} over {among}, given {len(arms)} arms.",
+            "predicted": model.predict(arm),
+            "objective_thresholds": reference,
+        }
+        suggestions.append(Suggestion(arm=arm, source=AxOptimizer.name, note=note))
         known.add(arm)
     if not suggestions:
         raise SearchSpaceExhausted(
@@ -130,48 +140,20 @@ class _Known:
         return (*absent, *(round(u, _SAME_WITHIN) for u in to_units(self._axes, arm)))
 
 
-def _propose(
-    request: SuggestRequest,
-    model: "AxModel",
-    arms: Sequence[MeasuredArm],
-    known: _Known,
-    rng: np.random.Generator,
-) -> Arm | None:
-    """Ax's maximum or, where that is illegal or known, the best of a pool of legal new arms."""
-    best = model.propose(known.pending)
-    if known.is_new(best):
-        return best
-    pool = _pool(request, best, incumbents(request, arms), known, rng)
-    if not pool:
-        return None
-    scores = model.scores(pool, known.pending)
-    return pool[int(np.argmax(scores))]
-
-
 def _pool(
     request: SuggestRequest,
-    best: Arm,
+    best: Arm | None,
     on_front: Sequence[Arm],
     known: _Known,
     rng: np.random.Generator,
 ) -> list[Arm]:
-    """New legal arms: next to the maximum, around it and the front, and anywhere."""
+    """New legal arms: next to Ax's `best`, around it and the front, and anywhere."""
     space = request.space
-    near = best if space.contains(best) else nearest_legal(space, axes_of(space), best)
-    around = [*([near] if near is not None else []), *on_front]
-    found = [near] if near is not None else []
-    found += legal_neighbours(space, around, _POOL_NEIGHBOURS, rng)
+    if best is not None and not space.contains(best):
+        best = nearest_legal(space, axes_of(space), best)
+    found = [] if best is None else [best]
+    found += legal_neighbours(space, [*found, *on_front], _POOL_NEIGHBOURS, rng)
     with suppress(SearchSpaceExhausted):
         found += new_arms(space, known.arms, _POOL_SPACE_FILLING, request.seed, request.arms_so_far)
     unique = {arm.signature: arm for arm in found if known.is_new(arm)}
     return list(unique.values())
-
-
-def _note(
-    model: "AxModel", arm: Arm, arms: Sequence[MeasuredArm], reference: dict[str, float]
-) -> dict[str, object]:
-    return {
-        "why": f"Largest value of {model.acquisition_name} over {len(arms)} measured arms.",
-        "predicted": model.predict(arm),
-        "objective_thresholds": reference,
-    }

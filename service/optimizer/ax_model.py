@@ -12,6 +12,7 @@ three quarters of the time.
     Optimization. NeurIPS 2023.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,9 @@ import torch
 from ax.adapter.registry import MBM_X_trans_base, Y_trans
 from ax.adapter.torch import TorchAdapter
 from ax.core.observation import ObservationFeatures
+from ax.exceptions.core import AxError
 from ax.generators.torch.botorch_modular.generator import BoTorchGenerator
+from botorch.exceptions.errors import BotorchError
 from botorch.optim.optimize_mixed import ALTERNATING_OPTIMIZER_THRESHOLD, MAX_CHOICES_ENUMERATE
 
 from search_spaces.arm import Arm
@@ -30,6 +33,8 @@ from service.optimizer.history import MeasuredArm
 from service.optimizer.optimizer import SuggestRequest
 
 torch.set_num_threads(1)  # two threads take twice the CPU time and no less wall time
+
+_logger = logging.getLogger(__name__)
 
 _RESTARTS = 4
 _RAW_SAMPLES = 128
@@ -59,17 +64,23 @@ class AxModel:
             torch_device=torch.device("cpu"),
         )
 
-    def propose(self, pending: Sequence[Arm]) -> Arm:
+    def propose(self, pending: Sequence[Arm]) -> Arm | None:
         """Where the acquisition function is largest, given that `pending` are under way.
 
-        A constraint that Ax could not be told may be broken.
+        A constraint that Ax could not be told may be broken. None where Ax finds no maximum,
+        as it does under constraints that act like equations, or in a small discrete space of
+        which every arm is known.
         """
         self._reseed()
-        generated = self._adapter.gen(
-            n=1,
-            pending_observations=self._pending(pending),
-            model_gen_options={"optimizer_kwargs": _optimizer_options(self._space)},
-        )
+        try:
+            generated = self._adapter.gen(
+                n=1,
+                pending_observations=self._pending(pending),
+                model_gen_options={"optimizer_kwargs": _optimizer_options(self._space)},
+            )
+        except (AxError, BotorchError, RuntimeError, ValueError) as error:
+            _logger.info("Ax found no maximum of its acquisition function: %s", error)
+            return None
         coordinates: dict[str, Any] = generated.arms[0].parameters
         return self._space.decode(coordinates)
 
