@@ -1,0 +1,1 @@
+"""The ordinary loop over a recipe, with its seeds and the weights it leaves."""

@@ -1,0 +1,33 @@
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.workers.waiting import eventually, processes_with
+
+STRANGER_PACKAGE = Path(__file__).parent / "stranger_package"
+MARK = "ARCHFRONT_TEST_RUN"
+
+
+@pytest.fixture
+def stranger_package(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny search space is installed, as far as this process's children are concerned."""
+    monkeypatch.setenv("PYTHONPATH", str(STRANGER_PACKAGE))
+    return STRANGER_PACKAGE
+
+
+@pytest.fixture
+def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What the test starts must have ended with it, however far it was handed down."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    yield mark
+    ended = eventually(lambda: not processes_with(MARK, mark), 3.0)
+    left = processes_with(MARK, mark)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert ended, f"left running: {left}"

@@ -1,0 +1,108 @@
+"""Renews a lease from a thread of its own, and passes on what its stage has printed."""
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from service.domain.errors import ArchfrontError, LeaseLost, LeaseNotFound
+from service.schemas.leases import Heartbeat
+from workers.growing_file import GrowingCurve, GrowingLog
+from workers.held_lease import HeldLease
+from workers.server import FINAL_REFUSALS, Server
+from workers.work_folder import WorkFolder
+
+_logger = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 0.5
+"""After a heartbeat that did not arrive; doubled each time, up to the interval."""
+
+
+class LeaseHeartbeat:
+    """Beats at the server's interval while the `with` block lasts, from a thread.
+
+    The training's process cannot hold it up: it runs in the worker. What the server answers
+    lands in the `HeldLease`.
+    """
+
+    def __init__(
+        self, server: Server, lease: HeldLease, folder: WorkFolder, log_limit_bytes: int
+    ) -> None:
+        self._server = server
+        self._lease = lease
+        self._curve = GrowingCurve(folder.curve)
+        self._log = GrowingLog(folder.log, log_limit_bytes)
+        self._beating = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(
+            target=self._beat_until_ended, name=f"heartbeat-{lease.grant.lease_id}", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def flush(self) -> None:
+        """Passes on all that is there by now; gives up at the first request that fails."""
+        while not self._lease.is_lost and self._beat() and self._has_more():
+            pass
+
+    def _beat_until_ended(self) -> None:
+        interval_s = self._lease.grant.heartbeat_s
+        retry_s = FIRST_RETRY_S
+        pause_s = 0.0  # the first at once: it tells the server that the grant has arrived
+        while not self._ended.wait(pause_s) and not self._lease.is_lost:
+            if not self._beat():
+                pause_s = min(retry_s, interval_s)
+                retry_s *= 2
+            else:
+                pause_s, retry_s = (0.0 if self._has_more() else interval_s), FIRST_RETRY_S
+
+    def _has_more(self) -> bool:
+        with self._beating:
+            return bool(self._curve.points()) or self._log.chunk() is not None
+
+    def _beat(self) -> bool:
+        """Whether the heartbeat was answered."""
+        grant = self._lease.grant
+        with self._beating:
+            heartbeat = Heartbeat(
+                epoch=grant.epoch, curve=self._curve.points(), log=self._log.chunk()
+            )
+            sent_at_s = time.monotonic()
+            try:
+                reply = self._server.heartbeat(grant.lease_id, heartbeat)
+            except (LeaseLost, LeaseNotFound) as error:
+                _logger.warning("Lost the lease of %s: %s", _stage_name(self._lease), error)
+                self._lease.lose()
+                return False
+            except FINAL_REFUSALS as error:
+                # What it carried is at fault, and must not cost the lease as well.
+                _logger.warning("The server refused part of a log or curve: %s", error)
+                self._forget_sent()
+                return False
+            except ArchfrontError as error:
+                _logger.info("No heartbeat for %s: %s", _stage_name(self._lease), error)
+                return False
+            self._forget_sent()
+            self._lease.renewed(sent_at_s, reply)
+            return True
+
+    def _forget_sent(self) -> None:
+        self._curve.sent()
+        self._log.sent()
+
+
+def _stage_name(lease: HeldLease) -> str:
+    grant = lease.grant
+    return f"{grant.experiment_name} trial {grant.trial_number} {grant.stage}"

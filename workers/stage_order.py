@@ -1,0 +1,31 @@
+"""What the worker asks of a stage process."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from search_spaces.values import Value
+from service.schemas.leases import LeaseGrant
+from workers.work_folder import WorkFolder
+
+
+class StageOrder(Value):
+    """One stage to work off.
+
+    work_folder: this attempt's own (see `WorkFolder`).
+    cache_folder: shared by all attempts on this host.
+    threads: for the computation of this stage.
+    cores: the processor cores it is bound to (None: the scheduler decides).
+    """
+
+    grant: LeaseGrant
+    work_folder: Path
+    cache_folder: Path
+    threads: Annotated[int, Field(ge=1)] = 1
+    cores: tuple[int, ...] | None = None
+
+    @property
+    def folder(self) -> WorkFolder:
+        """The paths inside the work folder."""
+        return WorkFolder(self.work_folder)

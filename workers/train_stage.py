@@ -1,0 +1,87 @@
+"""The `train` stage: trains the arm and keeps its weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_spaces.recipe import CurvePoint, Estimate, Recipe, TrainingContext
+from search_spaces.space import SearchSpace
+from service.domain.measurement import Measurement
+from workers.environment import stage_environment
+from workers.measurements import to_measurements
+from workers.stage_order import StageOrder
+from workers.stage_result import OutputFile, StageCompleted
+from workers.training.loop import TrainingEnd, run_training
+from workers.training.weights import save_weights
+
+WEIGHTS_FILE = "network.safetensors"
+"""The name under which `train` leaves the weights to `measure`."""
+
+
+def training_context(order: StageOrder) -> TrainingContext:
+    """Where, under which seed and how long the arm of `order` trains."""
+    return TrainingContext(
+        seed=order.grant.seed,
+        cache_folder=order.cache_folder,
+        work_folder=order.folder.scratch,
+        max_steps=order.grant.training.max_steps,
+    )
+
+
+def append_point(curve_path: Path, point: CurvePoint) -> None:
+    """Adds one line to the learning curve, whole, for the worker to pass on."""
+    line = json.dumps(
+        {"step": point.step, "metrics": {k: float(v) for k, v in point.metrics.items()}}
+    )
+    with curve_path.open("a") as file:
+        file.write(line + "\n")
+
+
+def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageCompleted:
+    """Trains; gives the space's metrics and the weights, or what there was when told to stop."""
+    limits = order.grant.training
+    end = run_training(
+        recipe,
+        order.grant.arm,
+        training_context(order),
+        on_point=lambda point: append_point(order.folder.curve, point),
+        stop_requested=order.folder.stop_flag.exists,
+        wall_clock_limit_s=limits.wall_clock_limit_s,
+    )
+    protocol: dict[str, Any] = {
+        "seed": order.grant.seed,
+        "steps": end.steps,
+        "max_steps": limits.max_steps,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    if end.trained is None:
+        return StageCompleted(
+            measurements=_so_far(end, space, protocol),
+            early_stopped=True,
+            environment=stage_environment(),
+        )
+    protocol |= {"notes": dict(end.trained.notes)}
+    measurements = to_measurements(end.trained.metrics, space.metrics, protocol)
+    weights = order.folder.outputs / WEIGHTS_FILE
+    save_weights(end.trained.network, weights)
+    return StageCompleted(
+        measurements=measurements,
+        files=(OutputFile(name=WEIGHTS_FILE, path=weights),),
+        environment=stage_environment(),
+    )
+
+
+def _so_far(
+    end: TrainingEnd, space: SearchSpace, protocol: dict[str, Any]
+) -> dict[str, Measurement]:
+    """The space's metrics as far as the last point of the learning curve has them."""
+    if end.last_point is None:
+        return {}
+    known = [metric for metric in space.metrics if metric.name in end.last_point.metrics]
+    estimates = {
+        metric.name: Estimate(float(end.last_point.metrics[metric.name])) for metric in known
+    }
+    return to_measurements(estimates, known, protocol | {"early_stopped": True})

@@ -1,0 +1,76 @@
+"""The ordinary loop over a recipe: it follows the training and decides when it ends."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from search_spaces.arm import Arm
+from search_spaces.recipe import ArmInfeasible, CurvePoint, Recipe, TrainedNetwork, TrainingContext
+from workers.errors import WallClockLimitReached
+
+
+@dataclass(frozen=True)
+class TrainingEnd:
+    """What training came to. `trained` is None where it was told to stop before its end."""
+
+    trained: TrainedNetwork | None
+    last_point: CurvePoint | None
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps up to the last point of the learning curve."""
+        return self.last_point.step if self.last_point else 0
+
+
+def refuse_non_finite(values: Mapping[str, float], where: str) -> None:
+    """Raises ArmInfeasible if a value is NaN or infinite: the arm has diverged."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ArmInfeasible(f"Training diverged: {name} is {value} {where}.")
+
+
+def run_training(
+    recipe: Recipe,
+    arm: Arm,
+    context: TrainingContext,
+    *,
+    on_point: Callable[[CurvePoint], None],
+    stop_requested: Callable[[], bool],
+    wall_clock_limit_s: float | None = None,
+    clock_s: Callable[[], float] = time.monotonic,
+) -> TrainingEnd:
+    """Trains the arm to the recipe's end, or to the first point after a stop was requested.
+
+    on_point: gets each point of the learning curve as it comes.
+    clock_s: seconds from any origin, never going back.
+    Raises: ArmInfeasible if a metric is not finite; WallClockLimitReached between two points.
+    """
+    began_s = clock_s()
+    last_point: CurvePoint | None = None
+    training = recipe.train(arm, context)
+    try:
+        while True:
+            try:
+                point = next(training)
+            except StopIteration as end:
+                trained: TrainedNetwork = end.value
+                break
+            refuse_non_finite(point.metrics, f"after {point.step} steps")
+            on_point(point)
+            last_point = point
+            if stop_requested():
+                return TrainingEnd(None, last_point)
+            spent_s = clock_s() - began_s
+            if wall_clock_limit_s is not None and spent_s > wall_clock_limit_s:
+                raise WallClockLimitReached(
+                    f"Training took {spent_s:.0f} s up to step {point.step}, more than "
+                    f"training.wall_clock_limit_s = {wall_clock_limit_s:g}; raise the limit or "
+                    "lower training.max_steps."
+                )
+    finally:
+        training.close()
+    refuse_non_finite(
+        {name: estimate.mean for name, estimate in trained.metrics.items()}, "at the end"
+    )
+    return TrainingEnd(trained, last_point)
