@@ -130,8 +130,8 @@ def upgrade() -> None:
             name=op.f("ck_trials_ended"),
         ),
         sa.CheckConstraint(
-            "status IN ('candidate', 'running', 'completed', 'failed', 'infeasible', 'early_stopped', "
-            "'cancelled')",
+            "status IN ('candidate', 'running', 'completed', 'failed', 'infeasible', "
+            "'early_stopped', 'cancelled')",
             name=op.f("ck_trials_status"),
         ),
         sa.CheckConstraint(
@@ -242,8 +242,8 @@ def upgrade() -> None:
         sa.Column("log_characters", sa.BigInteger(), nullable=False),
         sa.Column("curve_points", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "outcome IN ('succeeded', 'failed', 'machine_failed', 'lost', 'preempted', 'infeasible', "
-            "'early_stopped', 'cancelled')",
+            "outcome IN ('succeeded', 'failed', 'machine_failed', 'lost', 'preempted', "
+            "'infeasible', 'early_stopped', 'cancelled')",
             name=op.f("ck_attempts_outcome"),
         ),
         sa.CheckConstraint(

@@ -116,7 +116,11 @@ class Stage(Value):
 
 
 class Trial(Value):
-    """One arm on its way through the stages; `number` counts from 0 within its experiment."""
+    """One arm on its way through the stages; `number` counts from 0 within its experiment.
+
+    stop_requested: its worker is told at the next heartbeat to `stop` early and report what
+        there is, or to `cancel`: drop the work.
+    """
 
     id: str
     experiment_id: str
@@ -126,6 +130,7 @@ class Trial(Value):
     source: TrialSource
     note: dict[str, Any] = {}
     reason: str | None = None
+    stop_requested: Literal["stop", "cancel"] | None = None
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -1,0 +1,123 @@
+"""Finds the stages that may be worked off next."""
+
+from sqlalchemy import ColumnElement, Connection, Integer, and_, case, false, func, or_, select
+
+from service.domain.device import THIS_HOST
+from service.domain.experiment import ExperimentStatus
+from service.domain.trial import StageKind, StageStatus, TrialStatus
+from service.storage.tables import experiments, stages, trials
+from service.storage.workers import WorkerRow
+
+# What is begun is finished first, its measurement before its training; then arms chosen by
+# hand, then the optimizer's.
+_RANK: ColumnElement[int] = case(
+    (and_(trials.c.status == TrialStatus.RUNNING, stages.c.kind == "measure"), 0),
+    (trials.c.status == TrialStatus.RUNNING, 1),
+    (trials.c.source == "manual", 2),
+    else_=3,
+).cast(Integer)
+
+_running = trials.alias("running")
+_RUNNING_COUNT = (
+    select(func.count())
+    .select_from(_running)
+    .where(
+        _running.c.experiment_id == experiments.c.id,
+        _running.c.status == TrialStatus.RUNNING,
+    )
+    .scalar_subquery()
+)
+
+# A paused experiment finishes what is running; a candidate starts only within max_parallel.
+_MAY_START = or_(
+    and_(
+        trials.c.status == TrialStatus.RUNNING,
+        experiments.c.status.in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
+    ),
+    and_(
+        trials.c.status == TrialStatus.CANDIDATE,
+        experiments.c.status == ExperimentStatus.RUNNING,
+        experiments.c.max_parallel > _RUNNING_COUNT,
+    ),
+)
+
+_FROM = stages.join(trials, trials.c.id == stages.c.trial_id).join(
+    experiments, experiments.c.id == stages.c.experiment_id
+)
+
+
+def work_for(worker: WorkerRow, *, device_is_free: bool) -> ColumnElement[bool]:
+    """The stages that this worker could work off; a measurement needs the device free."""
+    knows_space = or_(
+        false(),
+        *(
+            and_(experiments.c.space_name == name, experiments.c.space_version == version)
+            for name, version in worker.search_spaces
+        ),
+    )
+    kinds: list[ColumnElement[bool]] = []
+    if "train" in worker.stages:
+        kinds.append(stages.c.kind == "train")
+    if "measure" in worker.stages and device_is_free:
+        kinds.append(
+            and_(
+                stages.c.kind == "measure",
+                experiments.c.measure_runtime.in_(worker.runtimes),
+                experiments.c.measure_target.in_([*worker.targets, THIS_HOST]),
+            )
+        )
+    return and_(knows_space, or_(false(), *kinds))
+
+
+def experiments_with_work(connection: Connection, which: ColumnElement[bool]) -> list[str]:
+    """Ids of the experiments with such a stage to start now.
+
+    Those with begun trials come first, then those with the fewest running, then the oldest.
+    """
+    query = (
+        select(experiments.c.id)
+        .select_from(_FROM)
+        .where(stages.c.status == StageStatus.READY, _MAY_START, which)
+        .group_by(experiments.c.id)
+        .order_by(
+            func.min(case((_RANK < 2, _RANK), else_=2)),
+            _RUNNING_COUNT,
+            experiments.c.created_at,
+            experiments.c.id,
+        )
+    )
+    return list(connection.scalars(query))
+
+
+def next_stage(
+    connection: Connection, experiment_id: str, which: ColumnElement[bool]
+) -> tuple[str, str] | None:
+    """(trial id, stage id) of the first such stage of the locked experiment, if any.
+
+    PostgreSQL skips rows that another transaction holds, rather than waiting for them.
+    """
+    query = (
+        select(stages.c.trial_id, stages.c.id)
+        .select_from(_FROM)
+        .where(
+            stages.c.experiment_id == experiment_id,
+            stages.c.status == StageStatus.READY,
+            _MAY_START,
+            which,
+        )
+        .order_by(_RANK, trials.c.number, stages.c.position)
+        .limit(1)
+        .with_for_update(of=stages, skip_locked=True)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.trial_id, row.id)
+
+
+def ready_stage_counts(connection: Connection, experiment_id: str) -> dict[StageKind, int]:
+    """How many stages of each kind wait for a worker, whether or not one may start now."""
+    query = (
+        select(stages.c.kind, func.count())
+        .where(stages.c.experiment_id == experiment_id, stages.c.status == StageStatus.READY)
+        .group_by(stages.c.kind)
+    )
+    return dict(connection.execute(query).tuples().all())

@@ -1,0 +1,184 @@
+"""Experiments as rows, and the one lock under which an experiment changes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from service.domain.errors import BudgetExhausted, ExperimentNotFound, NameTaken, TransitionRefused
+from service.domain.experiment import EXPERIMENT_TRANSITIONS, Experiment, ExperimentStatus
+from service.domain.trial import TrialStatus
+from service.storage import events
+from service.storage.tables import experiments, trials
+
+
+def insert_experiment(connection: Connection, experiment: Experiment) -> None:
+    """Adds the experiment. Raises: NameTaken."""
+    spec = experiment.spec
+    taken = select(experiments.c.id).where(experiments.c.name == spec.name)
+    if connection.scalar(taken) is not None:
+        raise NameTaken(
+            f"An experiment named {spec.name!r} exists already.",
+            field="name",
+            remedy="Choose another name.",
+        )
+    by_workers = spec.search_space is not None
+    connection.execute(
+        insert(experiments).values(
+            id=experiment.id,
+            name=spec.name,
+            spec=spec.model_dump(mode="json"),
+            space=experiment.space.model_dump(mode="json"),
+            metrics=[metric.model_dump(mode="json") for metric in experiment.metrics],
+            status=experiment.status,
+            space_name=spec.search_space.name if spec.search_space else None,
+            space_version=spec.search_space.version if spec.search_space else None,
+            measure_target=spec.measurement.target if by_workers else None,
+            measure_runtime=spec.measurement.runtime if by_workers else None,
+            budget_trials=experiment.budget_trials,
+            trials_created=experiment.trials_created,
+            max_parallel=spec.max_parallel,
+            max_attempts=spec.max_attempts,
+            space_exhausted=False,
+            data_version=experiment.data_version,
+            created_at=experiment.created_at,
+            archived_at=experiment.archived_at,
+        )
+    )
+
+
+def find_experiment(connection: Connection, id_or_name: str) -> Experiment:
+    """The experiment of this id, else of this name. Raises: ExperimentNotFound."""
+    return _found(connection, select(experiments), id_or_name)
+
+
+def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
+    """The experiment as it now stands, and nobody else changes it before the commit.
+
+    Whatever changes an experiment, its trials, stages or attempts takes this lock first, so
+    that budget, parallelism and states are decided one after the other. Locks are taken in
+    the order worker, device, experiment. On SQLite a write transaction is this lock already.
+    Raises: ExperimentNotFound.
+    """
+    return _found(connection, select(experiments).with_for_update(), id_or_name)
+
+
+def _found(connection: Connection, query: Select[Any], id_or_name: str) -> Experiment:
+    for column in (experiments.c.id, experiments.c.name):
+        row = connection.execute(query.where(column == id_or_name)).one_or_none()
+        if row is not None:
+            return _as_experiment(row)
+    raise ExperimentNotFound(
+        f"No experiment has the id or name {id_or_name!r}.",
+        field="experiment",
+        remedy="List them with GET /v1/experiments.",
+    )
+
+
+def _as_experiment(row: Row[Any]) -> Experiment:
+    return Experiment.model_validate({name: getattr(row, name) for name in Experiment.model_fields})
+
+
+def record_change(
+    connection: Connection,
+    experiment_id: str,
+    kind: str,
+    trial_number: int | None = None,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Appends the event and raises the experiment's data version."""
+    raise_data_version(connection, experiment_id)
+    events.append(connection, kind, experiment_id, trial_number, data)
+
+
+def raise_data_version(connection: Connection, experiment_id: str) -> None:
+    """Tells readers that something they could see has changed."""
+    connection.execute(
+        update(experiments)
+        .where(experiments.c.id == experiment_id)
+        .values(data_version=experiments.c.data_version + 1)
+    )
+
+
+def set_experiment_status(
+    connection: Connection, experiment: Experiment, wanted: ExperimentStatus
+) -> None:
+    """Moves the locked experiment along. Raises: TransitionRefused."""
+    if wanted not in EXPERIMENT_TRANSITIONS[experiment.status]:
+        ways = ", ".join(sorted(EXPERIMENT_TRANSITIONS[experiment.status])) or "nothing"
+        raise TransitionRefused(
+            f"Experiment {experiment.spec.name!r} is {experiment.status}, "
+            f"which does not lead to {wanted}; it leads to {ways}."
+        )
+    connection.execute(
+        update(experiments).where(experiments.c.id == experiment.id).values(status=wanted)
+    )
+    record_change(connection, experiment.id, f"experiment_{wanted}")
+
+
+def set_archived_at(connection: Connection, experiment_id: str, moment: datetime | None) -> None:
+    """Archives the experiment, or takes it back out."""
+    connection.execute(
+        update(experiments).where(experiments.c.id == experiment_id).values(archived_at=moment)
+    )
+
+
+def set_budget(connection: Connection, experiment_id: str, budget_trials: int) -> None:
+    """The new total; whether arms are left for it is asked anew."""
+    connection.execute(
+        update(experiments)
+        .where(experiments.c.id == experiment_id)
+        .values(budget_trials=budget_trials, space_exhausted=False)
+    )
+
+
+def set_space_exhausted(connection: Connection, experiment_id: str) -> None:
+    """Notes that no new arm is left."""
+    connection.execute(
+        update(experiments).where(experiments.c.id == experiment_id).values(space_exhausted=True)
+    )
+
+
+def is_space_exhausted(connection: Connection, experiment_id: str) -> bool:
+    """Whether no new arm is left."""
+    query = select(experiments.c.space_exhausted).where(experiments.c.id == experiment_id)
+    return bool(connection.scalar(query))
+
+
+def take_trial_number(connection: Connection, experiment: Experiment) -> int:
+    """The next trial's number; the budget is consumed in the same statement.
+
+    Raises: BudgetExhausted.
+    """
+    number = connection.scalar(
+        update(experiments)
+        .where(
+            experiments.c.id == experiment.id,
+            experiments.c.trials_created < experiments.c.budget_trials,
+        )
+        .values(trials_created=experiments.c.trials_created + 1)
+        .returning(experiments.c.trials_created - 1)
+    )
+    if number is None:
+        raise BudgetExhausted(
+            f"All {experiment.budget_trials} trials of {experiment.spec.name!r} have been created.",
+            field="budget.trials",
+            remedy="Raise the budget.",
+        )
+    return int(number)
+
+
+def trial_counts(
+    connection: Connection, experiment_ids: Sequence[str]
+) -> dict[str, dict[TrialStatus, int]]:
+    """How many trials of each experiment stand where; statuses without any are 0."""
+    counts = {id_: dict.fromkeys(TrialStatus, 0) for id_ in experiment_ids}
+    query = (
+        select(trials.c.experiment_id, trials.c.status, func.count())
+        .where(trials.c.experiment_id.in_(experiment_ids))
+        .group_by(trials.c.experiment_id, trials.c.status)
+    )
+    for experiment_id, status, count in connection.execute(query):
+        counts[experiment_id][TrialStatus(status)] = count
+    return counts

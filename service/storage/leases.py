@@ -1,0 +1,286 @@
+"""Leases as rows: each is one attempt at one stage, fenced by its epoch.
+
+Whatever ends or renews an attempt is a compare-and-set on (id, still open): zero rows mean
+that the lease is lost, and the caller's transaction changes nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, func, insert, select, update
+
+from service.domain.errors import LeaseLost, LeaseNotFound
+from service.domain.lease import Lease
+from service.domain.trial import AttemptOutcome, Stage, StageStatus
+from service.storage.identifiers import new_id
+from service.storage.tables import RECORDED_OUTCOMES, attempts, stages
+
+_LEASE_COLUMNS = tuple(attempts.c[name] for name in Lease.model_fields)
+
+
+def find_lease(connection: Connection, lease_id: str) -> Lease:
+    """The lease of this id. Raises: LeaseNotFound."""
+    query = select(*_LEASE_COLUMNS).where(attempts.c.id == lease_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise LeaseNotFound(
+            f"No lease has the id {lease_id!r}.",
+            field="lease_id",
+            remedy="Claim one with POST /v1/leases.",
+        )
+    return _as_lease(row)
+
+
+def open_lease(
+    connection: Connection,
+    stage: Stage,
+    trial_id: str,
+    experiment_id: str,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    worker_id: str | None = None,
+    token_id: str | None = None,
+    measure_device: str | None = None,
+) -> Lease | None:
+    """Leases a ready stage under the next epoch; None if it is no longer ready.
+
+    State, epoch and expiry are set together, so that no moment exists in which a stage is
+    leased without an expiry.
+    """
+    epoch = connection.scalar(
+        update(stages)
+        .where(
+            stages.c.id == stage.id,
+            stages.c.status == StageStatus.READY,
+            stages.c.epoch == stage.epoch,
+        )
+        .values(
+            status=StageStatus.LEASED,
+            epoch=stages.c.epoch + 1,
+            attempts=stages.c.attempts + 1,
+            started_at=func.coalesce(stages.c.started_at, now),
+        )
+        .returning(stages.c.epoch)
+    )
+    if epoch is None:
+        return None
+    lease = Lease(
+        id=new_id("lease"),
+        stage_id=stage.id,
+        trial_id=trial_id,
+        experiment_id=experiment_id,
+        epoch=epoch,
+        worker_id=worker_id,
+        claimed_at=now,
+        expires_at=expires_at,
+    )
+    connection.execute(
+        insert(attempts).values(
+            **lease.model_dump(),
+            token_id=token_id,
+            measure_device=measure_device,
+            environment={},
+            log_characters=0,
+            curve_points=0,
+        )
+    )
+    return lease
+
+
+def renew(connection: Connection, lease: Lease, expires_at: datetime) -> None:
+    """Moves the end of an open lease; also of one that has expired but was not reaped.
+
+    Raises: LeaseLost.
+    """
+    renewed = connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.id == lease.id,
+            attempts.c.epoch == lease.epoch,
+            attempts.c.ended_at.is_(None),
+        )
+        .values(expires_at=expires_at)
+    )
+    if renewed.rowcount != 1:
+        raise lease_lost(connection, lease.id)
+
+
+def close_lease(
+    connection: Connection,
+    lease: Lease,
+    outcome: AttemptOutcome,
+    stage_status: StageStatus,
+    *,
+    now: datetime,
+    message: str | None = None,
+    detail: str | None = None,
+    environment: dict[str, Any] | None = None,
+    counts: bool = True,
+    only_if_expired: bool = False,
+) -> None:
+    """Ends the attempt and moves its stage on.
+
+    counts: whether the attempt counts against the limit.
+    only_if_expired: leaves a lease alone that was renewed in the meantime.
+    Raises: LeaseLost if the attempt has already ended (or, so asked, has not expired).
+    """
+    query = update(attempts).where(
+        attempts.c.id == lease.id,
+        attempts.c.epoch == lease.epoch,
+        attempts.c.ended_at.is_(None),
+    )
+    if only_if_expired:
+        query = query.where(attempts.c.expires_at <= now)
+    closed = connection.execute(
+        query.values(
+            ended_at=now,
+            outcome=outcome,
+            message=message,
+            detail=detail,
+            environment=environment or {},
+        )
+    )
+    if closed.rowcount != 1:
+        raise lease_lost(connection, lease.id)
+    moved = connection.execute(
+        update(stages)
+        .where(
+            stages.c.id == lease.stage_id,
+            stages.c.status == StageStatus.LEASED,
+            stages.c.epoch == lease.epoch,
+        )
+        .values(
+            status=stage_status,
+            attempts=stages.c.attempts - (0 if counts else 1),
+            ended_at=None if stage_status is StageStatus.READY else now,
+        )
+    )
+    if moved.rowcount != 1:
+        raise lease_lost(connection, lease.id)
+
+
+def lease_lost(connection: Connection, lease_id: str) -> LeaseLost:
+    """The error that says what became of the lease."""
+    outcome = connection.scalar(select(attempts.c.outcome).where(attempts.c.id == lease_id))
+    state = "is no longer the newest of its stage" if outcome is None else f"has ended: {outcome}"
+    return LeaseLost(
+        f"Lease {lease_id} {state}.",
+        field="lease_id",
+        remedy="Drop this work and claim anew.",
+    )
+
+
+def keep_reply(
+    connection: Connection, lease_id: str, report_digest: str, reply: dict[str, Any]
+) -> None:
+    """Keeps what a report was answered, so that the same report is answered the same."""
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.id == lease_id)
+        .values(report_digest=report_digest, reply=reply)
+    )
+
+
+def kept_reply(connection: Connection, lease_id: str, report_digest: str) -> dict[str, Any] | None:
+    """The answer that the same report got before; None if it was not made."""
+    reply: dict[str, Any] | None = connection.scalar(
+        select(attempts.c.reply).where(
+            attempts.c.id == lease_id, attempts.c.report_digest == report_digest
+        )
+    )
+    return reply
+
+
+def newest_lease_of(connection: Connection, stage_id: str) -> Lease | None:
+    """The stage's lease of the highest epoch, open or not."""
+    query = (
+        select(*_LEASE_COLUMNS)
+        .where(attempts.c.stage_id == stage_id)
+        .order_by(attempts.c.epoch.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _as_lease(row)
+
+
+def open_leases_of_experiment(connection: Connection, experiment_id: str) -> list[Lease]:
+    """The leases now held on the experiment's stages."""
+    query = select(*_LEASE_COLUMNS).where(
+        attempts.c.experiment_id == experiment_id, attempts.c.ended_at.is_(None)
+    )
+    return [_as_lease(row) for row in connection.execute(query)]
+
+
+def open_lease_counts(connection: Connection, worker_ids: Sequence[str]) -> dict[str, int]:
+    """How many leases each worker holds."""
+    query = (
+        select(attempts.c.worker_id, func.count())
+        .where(attempts.c.worker_id.in_(worker_ids), attempts.c.ended_at.is_(None))
+        .group_by(attempts.c.worker_id)
+    )
+    counts = dict.fromkeys(worker_ids, 0)
+    counts.update(connection.execute(query).tuples().all())
+    return counts
+
+
+def is_measuring(connection: Connection, device: str) -> bool:
+    """Whether a measurement on this device is under way."""
+    query = select(attempts.c.id).where(
+        attempts.c.measure_device == device, attempts.c.ended_at.is_(None)
+    )
+    return connection.execute(query).first() is not None
+
+
+def expired_leases(connection: Connection, now: datetime, limit: int) -> list[Lease]:
+    """Up to `limit` open leases whose end has passed, the oldest first."""
+    query = (
+        select(*_LEASE_COLUMNS)
+        .where(attempts.c.ended_at.is_(None), attempts.c.expires_at <= now)
+        .order_by(attempts.c.expires_at)
+        .limit(limit)
+    )
+    return [_as_lease(row) for row in connection.execute(query)]
+
+
+def extend_open_leases(connection: Connection, earliest_end: datetime) -> int:
+    """Makes every open lease live at least until `earliest_end`; gives how many were moved."""
+    return connection.execute(
+        update(attempts)
+        .where(attempts.c.ended_at.is_(None), attempts.c.expires_at < earliest_end)
+        .values(expires_at=earliest_end)
+    ).rowcount
+
+
+def attempts_of_trial(connection: Connection, trial_id: str) -> list[Row[Any]]:
+    """All attempts of the trial with their stage's name, stage by stage in order of epoch."""
+    query = (
+        select(attempts, stages.c.name.label("stage"))
+        .join(stages, stages.c.id == attempts.c.stage_id)
+        .where(attempts.c.trial_id == trial_id)
+        .order_by(stages.c.position, attempts.c.epoch)
+    )
+    return list(connection.execute(query))
+
+
+def recorded_attempt_ids(connection: Connection, trial_id: str) -> list[str]:
+    """The attempts whose curves and files a reader is shown: per stage the one recorded.
+
+    While a stage has none, its newest attempt.
+    """
+    rows = connection.execute(
+        select(attempts.c.stage_id, attempts.c.id)
+        .join(stages, stages.c.id == attempts.c.stage_id)
+        .where(attempts.c.trial_id == trial_id)
+        .order_by(
+            stages.c.position,
+            case((attempts.c.outcome.in_(RECORDED_OUTCOMES), 1), else_=0),
+            attempts.c.epoch,
+        )
+    )
+    return list(dict(rows.tuples().all()).values())
+
+
+def _as_lease(row: Row[Any]) -> Lease:
+    return Lease.model_validate(dict(row._mapping))  # noqa: SLF001  (SQLAlchemy's public name)

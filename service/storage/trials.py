@@ -1,0 +1,246 @@
+"""Trials, their stages and measurements as rows."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
+
+from search_spaces.arm import Arm
+from service.domain.errors import TrialNotFound
+from service.domain.experiment import Experiment
+from service.domain.measurement import Measurement
+from service.domain.trial import Stage, StageKind, StageStatus, Trial, TrialStatus, next_status
+from service.storage.columns import storable_text
+from service.storage.experiments import record_change, take_trial_number
+from service.storage.identifiers import new_id
+from service.storage.tables import attempts, measurements, stages, trials
+
+_LARGEST_NUMBER = 2**31 - 1
+
+
+def insert_candidate(
+    connection: Connection,
+    experiment: Experiment,
+    arm: Arm,
+    stage_kinds: Sequence[StageKind],
+    *,
+    source: str,
+    note: dict[str, Any],
+    now: datetime,
+) -> str:
+    """Adds a candidate of the locked experiment, consuming its budget; gives the trial's id.
+
+    Its first stage is ready, the others wait. Raises: BudgetExhausted.
+    """
+    number = take_trial_number(connection, experiment)
+    trial_id = new_id("trial")
+    connection.execute(
+        insert(trials).values(
+            id=trial_id,
+            experiment_id=experiment.id,
+            number=number,
+            parameters=arm.parameters,
+            arm_signature=arm.signature,
+            status=TrialStatus.CANDIDATE,
+            source=source,
+            note=note,
+            created_at=now,
+        )
+    )
+    connection.execute(
+        insert(stages),
+        [
+            {
+                "id": new_id("stage"),
+                "trial_id": trial_id,
+                "experiment_id": experiment.id,
+                "name": kind,
+                "kind": kind,
+                "position": position,
+                "status": StageStatus.WAITING if position else StageStatus.READY,
+                "epoch": 0,
+                "attempts": 0,
+            }
+            for position, kind in enumerate(stage_kinds)
+        ],
+    )
+    record_change(connection, experiment.id, "trial_candidate", number, {"source": source})
+    return trial_id
+
+
+def set_trial_status(
+    connection: Connection,
+    trial: Trial,
+    wanted: TrialStatus,
+    *,
+    now: datetime,
+    reason: str | None = None,
+) -> None:
+    """Moves the trial along and records it. Raises: TransitionRefused."""
+    status = next_status(trial.status, wanted)
+    values: dict[str, Any] = {
+        "status": status,
+        "reason": reason,
+        "ended_at": now if status.is_final else None,
+    }
+    if status is TrialStatus.RUNNING:
+        values["started_at"] = now
+    if status is TrialStatus.CANDIDATE or status.is_final:
+        values["stop_requested"] = None
+    connection.execute(update(trials).where(trials.c.id == trial.id).values(values))
+    data = {"reason": storable_text(reason)} if reason else {}
+    record_change(connection, trial.experiment_id, f"trial_{status}", trial.number, data)
+
+
+def request_stop(connection: Connection, trial: Trial, how: str) -> None:
+    """Lets the next heartbeat of the running trial carry `stop` or `cancel`."""
+    connection.execute(update(trials).where(trials.c.id == trial.id).values(stop_requested=how))
+    record_change(
+        connection, trial.experiment_id, "trial_stop_requested", trial.number, {"how": how}
+    )
+
+
+def cancel_open_stages(connection: Connection, trial_id: str, now: datetime) -> None:
+    """Cancels the stages that nobody works on: those waiting or ready."""
+    connection.execute(
+        update(stages)
+        .where(
+            stages.c.trial_id == trial_id,
+            stages.c.status.in_([StageStatus.WAITING, StageStatus.READY]),
+        )
+        .values(status=StageStatus.CANCELLED, ended_at=now)
+    )
+
+
+def set_stage_status(connection: Connection, stage_id: str, status: StageStatus) -> None:
+    """Makes a stage that is not leased `ready` or `waiting`, its attempts counted anew."""
+    connection.execute(
+        update(stages)
+        .where(stages.c.id == stage_id, stages.c.status != StageStatus.LEASED)
+        .values(status=status, attempts=0, ended_at=None)
+    )
+
+
+def keep_measurements(
+    connection: Connection, trial_id: str, attempt_id: str, found: dict[str, Measurement]
+) -> None:
+    """Keeps the recorded attempt's measurements; a later stage's replace an earlier one's."""
+    if not found:
+        return
+    connection.execute(
+        delete(measurements).where(
+            measurements.c.trial_id == trial_id, measurements.c.metric.in_(list(found))
+        )
+    )
+    connection.execute(
+        insert(measurements),
+        [
+            {
+                "trial_id": trial_id,
+                "metric": metric,
+                "attempt_id": attempt_id,
+                "mean": measurement.mean,
+                "sem": measurement.sem,
+                "n": measurement.n,
+                "unit": measurement.unit,
+                "protocol": measurement.protocol,
+            }
+            for metric, measurement in found.items()
+        ],
+    )
+
+
+def find_trial(connection: Connection, experiment_id: str, number: int) -> Trial:
+    """The trial of this number. Raises: TrialNotFound."""
+    found = (
+        load_trials(connection, trials.c.experiment_id == experiment_id, trials.c.number == number)
+        if 0 <= number <= _LARGEST_NUMBER
+        else []
+    )
+    if not found:
+        raise TrialNotFound(
+            f"The experiment has no trial {number}.",
+            field="trial_number",
+            remedy="List them with GET /v1/experiments/{id}/trials.",
+        )
+    return found[0]
+
+
+def trial_by_id(connection: Connection, trial_id: str) -> Trial:
+    """The trial of this id, which exists."""
+    return load_trials(connection, trials.c.id == trial_id)[0]
+
+
+def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> list[Trial]:
+    """The trials that meet the conditions (on `trials`), with stages and measurements.
+
+    In the order of their numbers; three queries, however many trials.
+    """
+    chosen: Select[Any] = select(trials.c.id).where(*conditions)
+    rows = connection.execute(select(trials).where(*conditions).order_by(trials.c.number)).all()
+    stages_of = _grouped(
+        connection.execute(
+            select(
+                stages,
+                attempts.c.id.label("lease_id"),
+                attempts.c.worker_id,
+                attempts.c.expires_at,
+            )
+            .outerjoin(
+                attempts,
+                (attempts.c.stage_id == stages.c.id) & attempts.c.ended_at.is_(None),
+            )
+            .where(stages.c.trial_id.in_(chosen))
+            .order_by(stages.c.position)
+        )
+    )
+    measurements_of = _grouped(
+        connection.execute(
+            select(measurements)
+            .where(measurements.c.trial_id.in_(chosen))
+            .order_by(measurements.c.metric)
+        )
+    )
+    return [
+        _as_trial(row, stages_of.get(row.id, []), measurements_of.get(row.id, [])) for row in rows
+    ]
+
+
+def _grouped(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
+    groups: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        groups.setdefault(row.trial_id, []).append(row)
+    return groups
+
+
+def _as_trial(row: Row[Any], stage_rows: list[Row[Any]], measurement_rows: list[Row[Any]]) -> Trial:
+    return Trial.model_validate(
+        {
+            "id": row.id,
+            "experiment_id": row.experiment_id,
+            "number": row.number,
+            "arm": {"parameters": row.parameters},
+            "status": row.status,
+            "source": row.source,
+            "note": row.note,
+            "reason": row.reason,
+            "stop_requested": row.stop_requested,
+            "created_at": row.created_at,
+            "started_at": row.started_at,
+            "ended_at": row.ended_at,
+            "stages": [
+                {name: getattr(stage, name) for name in Stage.model_fields} for stage in stage_rows
+            ],
+            "measurements": {
+                found.metric: {
+                    "mean": found.mean,
+                    "sem": found.sem,
+                    "n": found.n,
+                    "unit": found.unit,
+                    "protocol": found.protocol,
+                }
+                for found in measurement_rows
+            },
+        }
+    )
