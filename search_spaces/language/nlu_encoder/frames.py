@@ -54,14 +54,16 @@ def error_share(wrong: int, n: int) -> Estimate:
 def slot_error(counts: Sequence[tuple[int, int]]) -> Estimate:
     """1 - F1 over all slots, from (right, expected + predicted) of each command.
 
-    F1 is a ratio of sums; its standard error is that of the linearised ratio (delta method).
+    F1 is a ratio of sums; its standard error is that of the linearised ratio (delta method),
+    with one imagined command of one slot on the less likely side, so that it is never 0.
     """
     total = sum(both for _, both in counts)
     if total == 0:
         return Estimate(mean=0.0, sem=None, n=len(counts))
     f1 = 2 * sum(right for right, _ in counts) / total
-    spread = math.fsum((2 * right - f1 * both) ** 2 for right, both in counts)
-    return Estimate(mean=1.0 - f1, sem=math.sqrt(spread) / total, n=len(counts))
+    imagined = 2 * max(f1, 1.0 - f1)
+    spread = math.fsum((2 * right - f1 * both) ** 2 for right, both in counts) + imagined**2
+    return Estimate(mean=1.0 - f1, sem=math.sqrt(spread) / (total + 2), n=len(counts))
 
 
 @torch.no_grad()

@@ -1,0 +1,161 @@
+"""The contract of a search space, held to by every installed one."""
+
+import subprocess
+import sys
+from itertools import chain
+from random import Random
+
+import pytest
+import torch
+
+from search_spaces.builtin import builtin_spaces
+from search_spaces.metric import MEASURED_METRICS
+from search_spaces.registry import installed_registry
+from search_spaces.space import SearchSpace
+from tests.search_spaces.sampling import sample_arm
+
+RANDOM_ARMS = 6
+
+INSTALLED = {
+    entry.space.name: entry
+    for entry in chain(
+        builtin_spaces(),
+        (installed_registry().find(space.name) for space in installed_registry()),
+    )
+}
+CASES = [
+    pytest.param(name, number, id=f"{name}-{'baseline' if number < 0 else f'arm{number}'}")
+    for name in INSTALLED
+    for number in range(-1, RANDOM_ARMS)
+]
+
+
+def arm_of(name, number):
+    space = INSTALLED[name].space
+    return space.baseline if number < 0 else sample_arm(space.space, Random(number))
+
+
+def trained(recipe, arm, context):
+    """Runs the training to its end: its points and what it gives."""
+    points, training = [], recipe.train(arm, context)
+    while True:
+        try:
+            points.append(next(training))
+        except StopIteration as end:
+            return points, end.value
+
+
+@pytest.fixture(scope="module")
+def recipes():
+    return {name: entry.load_recipe() for name, entry in INSTALLED.items()}
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_survives_the_wire(name):
+    space = INSTALLED[name].space
+    assert SearchSpace.model_validate_json(space.model_dump_json()) == space
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_names_its_train_metrics_apart_from_the_measured(name):
+    space = INSTALLED[name].space
+    names = [metric.name for metric in space.metrics]
+    assert len(set(names)) == len(names)
+    assert not set(names) & {metric.name for metric in MEASURED_METRICS}
+    assert all(metric.stage == "train" and metric.description for metric in space.metrics)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_the_baseline_is_in_its_one_spelling(name):
+    space = INSTALLED[name].space
+    assert space.space.canonical(space.baseline.parameters) == space.baseline
+    assert list(space.baseline.parameters) == [
+        parameter.name for parameter in space.space.active(space.baseline.parameters)
+    ]
+
+
+def test_listing_the_spaces_imports_no_torch():
+    code = (
+        "import sys; from search_spaces.builtin import builtin_spaces; "
+        "names = [entry.space.name for entry in builtin_spaces()]; "
+        "heavy = {'torch', 'numpy', 'hassil', 'sqlalchemy', 'ax'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy or not names else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_trains_reports_and_reloads(name, number, recipes, context):
+    recipe, arm = recipes[name], arm_of(name, number)
+    points, result = trained(recipe, arm, context)
+
+    steps = [point.step for point in points]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 2
+    assert all(torch.isfinite(torch.tensor(list(point.metrics.values()))).all() for point in points)
+
+    declared = {metric.name for metric in INSTALLED[name].space.metrics}
+    assert set(result.metrics) == declared
+    for estimate in result.metrics.values():
+        assert torch.isfinite(torch.tensor(estimate.mean))
+        assert estimate.sem is None or estimate.sem > 0
+        assert estimate.n >= 1
+
+    assert not result.network.training
+    built = recipe.build(arm)
+    assert not built.training
+    built.load_state_dict(result.network.state_dict())
+    for inputs in recipe.example_inputs(arm, 3, context):
+        with torch.no_grad():
+            for one, other in zip(built(*inputs), result.network(*inputs), strict=True):
+                assert torch.equal(one, other)
+                assert torch.isfinite(one).all()
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_example_inputs_are_alike_in_shape_and_not_in_content(name, recipes, context):
+    inputs = recipes[name].example_inputs(arm_of(name, -1), 8, context)
+    assert len(inputs) == 8
+    assert len({tuple((tensor.shape, tensor.dtype) for tensor in one) for one in inputs}) == 1
+    assert all(tensor.shape[0] == 1 for one in inputs for tensor in one)
+    assert len({tuple(tensor.numpy().tobytes() for tensor in one) for one in inputs}) > 1
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_building_is_repeatable_and_leaves_the_random_state_alone(name, recipes):
+    arm = arm_of(name, 0)
+    before = torch.get_rng_state()
+    one, other = recipes[name].build(arm), recipes[name].build(arm)
+    assert torch.equal(before, torch.get_rng_state())
+    for weight, same in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(weight, same)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_training_is_a_function_of_arm_and_seed(name, recipes, context):
+    recipe, arm = recipes[name], arm_of(name, 0)
+    points, first = trained(recipe, arm, context)
+    # what the caller draws between two points must not matter
+    training, disturbed = recipe.train(arm, context), []
+    try:
+        while True:
+            disturbed.append(next(training))
+            torch.rand(7)
+    except StopIteration as end:
+        second = end.value
+    assert points == disturbed
+    assert first.metrics == second.metrics
+    for one, other in zip(
+        first.network.state_dict().values(), second.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_training_can_be_stopped_between_two_points(name, recipes, context):
+    training = recipes[name].train(arm_of(name, -1), context)
+    next(training)
+    training.close()
+    with pytest.raises(StopIteration):
+        next(training)
