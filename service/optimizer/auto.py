@@ -1,5 +1,6 @@
 """The default strategy: fill the space first, then follow the model."""
 
+from service.optimizer.history import can_be_modelled
 from service.optimizer.optimizer import Suggestion, SuggestRequest, find_optimizer
 
 
@@ -23,3 +24,11 @@ class AutoOptimizer:
     @staticmethod
     def _why(request: SuggestRequest, number: int) -> str:
         return f"Quasi-random: arm {number + 1} of the first {request.initial_trials}."
+
+
+def needs_model(request: SuggestRequest) -> bool:
+    """Whether the answer to the request takes a model fit, seconds rather than milliseconds."""
+    if request.strategy == "sobol":
+        return False
+    fills_first = request.strategy == "auto" and request.arms_so_far < request.initial_trials
+    return not fills_first and can_be_modelled(request)

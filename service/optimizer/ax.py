@@ -13,9 +13,9 @@ from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
 from service.optimizer.axes import axes_of, to_units
 from service.optimizer.history import (
     MeasuredArm,
+    can_be_modelled,
     incumbents,
     measured_arms,
-    metrics_of_interest,
     reference_point,
 )
 from service.optimizer.neighbours import legal_neighbours
@@ -25,9 +25,6 @@ from service.optimizer.sobol import SobolOptimizer, new_arms
 
 if TYPE_CHECKING:
     from service.optimizer.ax_model import AxModel
-
-MIN_MEASURED = 2
-"""A metric needs so many measurements before a surrogate can be fitted to it."""
 
 _POOL_SPACE_FILLING = 128
 _POOL_NEIGHBOURS = 128
@@ -52,7 +49,7 @@ class AxOptimizer:
         """
         arms = measured_arms(request)
         reference = reference_point(request, arms)
-        if reference is None or not enough_measured(request):
+        if reference is None or not can_be_modelled(request):
             return _quasi_random(request)
         with warnings.catch_warnings():
             # Ax and BoTorch tell of their own numerical retries and of torch's deprecations
@@ -64,15 +61,6 @@ class AxOptimizer:
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 raise SuggestionFailed(f"Ax proposed no arm. {reason}") from error
-
-
-def enough_measured(request: SuggestRequest) -> bool:
-    """Whether each metric of interest was measured in at least two different arms."""
-    arms = measured_arms(request)
-    return all(
-        sum(metric in arm.means for arm in arms) >= MIN_MEASURED
-        for metric in metrics_of_interest(request)
-    )
 
 
 def _quasi_random(request: SuggestRequest) -> list[Suggestion]:

@@ -14,6 +14,8 @@ from service.optimizer.optimizer import Observation, SuggestRequest
 
 MAX_MODELLED_ARMS = 300
 """A fit costs the cube of the history; beyond this the oldest dominated arms are left out."""
+MIN_MEASURED_ARMS = 2
+"""A metric needs so many before a surrogate can be fitted to it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ def measured_arms(request: SuggestRequest) -> list[MeasuredArm]:
             by_signature.setdefault(observation.arm.signature, []).append(observation)
     arms = [_merge(repeats, metrics) for repeats in by_signature.values()]
     return _with_known_noise(_at_most(arms, MAX_MODELLED_ARMS, request), metrics)
+
+
+def can_be_modelled(request: SuggestRequest) -> bool:
+    """Whether every metric of interest has enough measurements, one arm all objectives."""
+    arms = measured_arms(request)
+    return any(_has_objectives(arm, request) for arm in arms) and all(
+        sum(metric in arm.means for arm in arms) >= MIN_MEASURED_ARMS
+        for metric in metrics_of_interest(request)
+    )
 
 
 def _merge(repeats: Sequence[Observation], metrics: Iterable[str]) -> MeasuredArm:

@@ -1,0 +1,109 @@
+"""The model process: keeps Ax loaded and answers suggestion requests, one JSON line each.
+
+`python -m service.background.model_worker`, started by the suggester. It costs about 2-8 s of
+CPU time and 450 MB to load Ax, then 0.3-0.8 CPU-seconds per suggestion at 12-48 trials of 24
+parameters and two objectives, and up to 0.9 GB at 400 trials. One thread, lowered priority:
+trainings and measurements on the same machine go first.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import BinaryIO
+
+from service.background.model_process import Answer
+from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
+from service.logs import configure_logs
+from service.optimizer.optimizer import Optimizer, Suggestion, SuggestRequest, find_optimizer
+
+NICENESS = 5
+_OOM_SCORE = "500"
+
+_logger = logging.getLogger(__name__)
+
+
+class StrategyOfTheRequest:
+    """The optimizer that each request names."""
+
+    name = "strategy_of_the_request"
+
+    def suggest(self, request: SuggestRequest) -> list[Suggestion]:
+        """That strategy's suggestions."""
+        return find_optimizer(request.strategy).suggest(request)
+
+
+def serve(optimizer: Optimizer, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answers each line of `requests` on `answers`; ends the process when `requests` closes.
+
+    The parent's death closes `requests` too, whatever is being computed.
+    """
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read_lines, args=(requests, lines), daemon=True).start()
+    _write_line(answers, json.dumps({"ready": True}).encode())
+    while True:
+        answer = _answer(optimizer, lines.get())
+        _write_line(answers, answer.model_dump_json().encode())
+
+
+def _read_lines(requests: BinaryIO, lines: "queue.SimpleQueue[bytes]") -> None:
+    for line in requests:
+        lines.put(line)
+    os._exit(0)
+
+
+def _write_line(answers: BinaryIO, line: bytes) -> None:
+    answers.write(line + b"\n")
+    answers.flush()
+
+
+def _answer(optimizer: Optimizer, line: bytes) -> Answer:
+    try:
+        request = SuggestRequest.model_validate_json(line)
+        return Answer(suggestions=tuple(optimizer.suggest(request)))
+    except SearchSpaceExhausted as error:
+        return Answer(exhausted=str(error))
+    except SuggestionFailed as error:
+        return Answer(failed=str(error))
+    except Exception as error:
+        _logger.exception("The optimizer failed in an unforeseen way.")
+        return Answer(failed=f"{type(error).__name__}: {error}")
+
+
+def claim_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output for the parent alone; whatever prints goes to standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return sys.stdin.buffer, answers
+
+
+def _give_way() -> None:
+    """Lowers the priority, and makes this the process to end first if memory runs out."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+
+
+def main() -> None:
+    """Loads Ax, then serves until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _give_way()
+    requests, answers = claim_standard_streams()
+    configure_logs()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("service.optimizer.ax_model")
+    for name in ("ax", "botorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    serve(StrategyOfTheRequest(), requests, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A model process with an optimizer that misbehaves as its argument says."""
+
+import os
+import signal
+import sys
+import time
+
+from service.background.model_worker import claim_standard_streams, serve
+from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
+from service.optimizer.optimizer import Suggestion, SuggestRequest
+from service.optimizer.sobol import SobolOptimizer
+
+
+class OddOptimizer:
+    """Quasi-random arms with the source `model`, after or instead of some mischief."""
+
+    name = "odd"
+
+    def __init__(self, mischief: str) -> None:
+        self._mischief = mischief
+
+    def suggest(self, request: SuggestRequest) -> list[Suggestion]:
+        print("a library prints to standard output")
+        match self._mischief:
+            case "hang":
+                time.sleep(3600)
+            case "slow":
+                time.sleep(1.5)
+            case "crash":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "fail":
+                raise SuggestionFailed("The kernel matrix is singular.")
+            case "exhausted":
+                raise SearchSpaceExhausted("No legal arm is left.")
+            case "bug":
+                raise KeyError("unforeseen")
+        return [
+            suggestion.model_copy(update={"source": "model"})
+            for suggestion in SobolOptimizer().suggest(request)
+        ]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "no_start":
+        sys.exit(3)
+    serve(OddOptimizer(sys.argv[1]), *claim_standard_streams())
