@@ -1,0 +1,74 @@
+"""The front in sentences: what has been found, and how to read what is drawn."""
+
+from service.domain.front import Front, HypervolumeTrace
+from service.domain.number_format import format_measurement, format_number, with_unit
+from service.plots.hypervolume_plot import trials_since_growth
+
+
+def summarize_front(front: Front) -> str:
+    """How many trials stand on the front, and the best of each objective."""
+    total = len(front.front) + front.others_total
+    if total == 0:
+        return "No completed trial yet."
+    if not front.front:
+        return f"None of the {total} measured trials meets the constraints yet."
+    bests = []
+    for objective in front.objectives:
+        best = max(
+            front.front, key=lambda p: objective.sign * p.measurements[objective.metric].mean
+        )
+        value = format_measurement(best.measurements[objective.metric])
+        word = "highest" if objective.sign > 0 else "lowest"
+        unit = front.units.get(objective.metric, "")
+        bests.append(
+            f"{word} {objective.metric} {with_unit(value, unit)} (trial {best.trial_number})"
+        )
+    stand = "stands" if len(front.front) == 1 else "stand"
+    return f"{len(front.front)} of {total} trials {stand} on the front: {'; '.join(bests)}."
+
+
+def explain_reference(front: Front) -> str:
+    """The hypervolume and the point it is measured from, inferred coordinates named as such."""
+    if front.reference_point is None or front.hypervolume is None:
+        return ""
+    parts = []
+    for metric, level in front.reference_point.values.items():
+        value = with_unit(format_number(level), front.units.get(metric, ""))
+        inferred = " (inferred)" if metric in front.reference_point.inferred else ""
+        parts.append(f"{metric} {value}{inferred}")
+    return (
+        f"Hypervolume {format_number(front.hypervolume, 5)}, "
+        f"measured from the reference point {', '.join(parts)}."
+    )
+
+
+def explain_front_chart(front: Front) -> str:
+    """One sentence that tells how to read the chart of the front."""
+    if len(front.objectives) == 1:
+        return (
+            "Each mark is a trial; the line is the best so far, "
+            "the diamond the best of all, and bars are two standard errors to each side."
+        )
+    if len(front.objectives) > 2:
+        return (
+            "Each chart shows two of the objectives; diamonds are the trials that no other beats "
+            "in all of them, and the dashed lines cross at the reference point."
+        )
+    return (
+        "Diamonds are the trials that no other beats in both objectives: going along them, one "
+        "objective is bought with the other; bars are two standard errors to each side."
+    )
+
+
+def explain_hypervolume_chart(trace: HypervolumeTrace) -> str:
+    """One sentence that tells how to read the trace, with how long it has stood still."""
+    idle = trials_since_growth(trace)
+    ending = (
+        "the last completed trial added to it"
+        if idle == 0
+        else f"the last {idle} trial{'s' if idle > 1 else ''} added nothing to it"
+    )
+    return (
+        "The line rises when a trial widens the area that the front dominates, all at the "
+        f"reference point of today; {ending}."
+    )
