@@ -2,8 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from search_spaces.recipe import TrainingContext
+
+# a busy machine is no reason to fail
+settings.register_profile(
+    "search_spaces", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("search_spaces")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -80,10 +83,6 @@ def test_the_cache_is_named_after_all_it_depends_on(tmp_path, monkeypatch):
 
 def test_is_the_same_in_another_process(data, tmp_path):
     """No set order or hash seed gets in."""
-    import os
-    import subprocess
-    import sys
-
     code = (
         "import sys; from pathlib import Path; "
         "from search_spaces.language.nlu_encoder.commands import load_commands; "

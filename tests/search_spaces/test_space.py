@@ -1,0 +1,40 @@
+import pytest
+from pydantic import ValidationError
+
+from search_spaces.arm import Arm
+from search_spaces.builtin import builtin_spaces
+from search_spaces.metric import MEASURED_METRICS
+from search_spaces.space import SearchSpace
+
+
+@pytest.fixture
+def fields():
+    return next(iter(builtin_spaces())).space.model_dump()
+
+
+def test_refuses_a_baseline_outside_the_space(fields):
+    fields["baseline"]["parameters"]["layers"] = 99
+    with pytest.raises(ValidationError, match=r"baseline lies outside.*layers.*got 99"):
+        SearchSpace.model_validate(fields)
+
+
+def test_a_trial_carries_the_spaces_metrics_and_the_measured(fields):
+    space = SearchSpace.model_validate(fields)
+    assert space.all_metrics == space.metrics + MEASURED_METRICS
+    assert "latency_ms" in {metric.name for metric in space.all_metrics}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"version": 0}, {"metrics": ()}, {"name": "no spaces"}, {"colour": "red"}]
+)
+def test_refuses_what_is_incomplete_or_unknown(fields, changes):
+    with pytest.raises(ValidationError):
+        SearchSpace.model_validate(fields | changes)
+
+
+def test_is_frozen(fields):
+    space = SearchSpace.model_validate(fields)
+    with pytest.raises(ValidationError, match="frozen"):
+        space.version = 2
+    with pytest.raises(ValidationError, match="frozen"):
+        space.baseline = Arm(parameters={})
