@@ -1,0 +1,1 @@
+"""Measures a trained network on the device: latency, memory, size, work."""

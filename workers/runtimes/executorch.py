@@ -17,8 +17,13 @@ from workers.runtimes.exporting import exporting
 from workers.runtimes.quiet import quiet
 from workers.runtimes.runtime import ExportedNetwork, Inputs
 
-with quiet():
-    from executorch.extension.pybindings import portable_lib
+try:
+    # The bindings proper: the documented way to them imports the whole exporter (2 s, 400 MB),
+    # which a process that only runs a network does without.
+    from executorch.extension.pybindings import _C as bindings  # noqa: N811
+except ImportError:  # named otherwise before ExecuTorch 1.5
+    with quiet():
+        from executorch.extension.pybindings import portable_lib as bindings
 
 if TYPE_CHECKING:
     from executorch.extension.pybindings.portable_lib import ExecuTorchMethod, ExecuTorchProgram
@@ -54,10 +59,10 @@ class ExecuTorch:
 
     def load(self, path: Path, threads: int = 1) -> "ExecuTorchSession":
         """Loads `path`; `threads` holds for every ExecuTorch session of this process."""
-        if portable_lib._threadpool_get_thread_count() != threads:  # noqa: SLF001  (no public way)
-            portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001
+        if bindings._threadpool_get_thread_count() != threads:  # noqa: SLF001  (no public way)
+            bindings._unsafe_reset_threadpool(threads)  # noqa: SLF001
         try:
-            program = portable_lib._load_program(str(path))  # noqa: SLF001
+            program = bindings._load_program(str(path))  # noqa: SLF001
             method = program.load_method("forward")
         except RuntimeError as error:
             raise LoadFailed(f"executorch refuses {path.name}: {error}") from error

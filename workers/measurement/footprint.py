@@ -1,0 +1,73 @@
+"""Counts a network's weights and the work of one inference, on the torch module itself."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from workers.runtimes.quiet import quiet
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """weight_count: distinct weights, tied ones once; buffers are no weights."""
+
+    weight_count: int
+    nonzero_weight_count: int
+    macs: int
+
+
+def count_footprint(network: nn.Module, inputs: Sequence[torch.Tensor]) -> Footprint:
+    """Counts `network` and one inference of it on `inputs`."""
+    weights = list(network.parameters())
+    return Footprint(
+        weight_count=sum(weight.numel() for weight in weights),
+        nonzero_weight_count=sum(int(torch.count_nonzero(weight)) for weight in weights),
+        macs=count_macs(network, inputs),
+    )
+
+
+def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
+    """Multiply-accumulate operations of one inference.
+
+    Counted: matrix, matrix-vector and dot products, convolutions of all kinds, attention
+    (both products), recurrent layers; dense, so zeros among the weights count as well, and masked
+    positions too. Not counted: what is elementwise (bias, activation, norm, softmax), lookups,
+    `nn.Bilinear`.
+    """
+    counter = FlopCounterMode(
+        display=False,
+        custom_mapping={
+            torch.ops.aten.mv: _flops_of_product,
+            torch.ops.aten.dot: _flops_of_product,
+            torch.ops.aten.vdot: _flops_of_product,
+        },
+    )
+    with torch.no_grad(), _without_fused_kernels(), counter:
+        network(*inputs)
+    return int(counter.get_total_flops()) // 2
+
+
+@contextmanager
+def _without_fused_kernels() -> Iterator[None]:
+    # The CPU's fused kernels for attention, encoder layers and LSTMs are single operations that
+    # torch's counter does not know and counts as nothing.
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        # quiet: the switch also sets TF32, and warns that CPUs have none
+        with quiet(), sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def _flops_of_product(shape: tuple[int, ...], *_: Any, **__: Any) -> int:
+    """Of a vector with the matrix or vector of this shape."""
+    return 2 * prod(shape)
