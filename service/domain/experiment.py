@@ -62,8 +62,8 @@ class SearchSpaceReference(Value):
 class OptimizerSettings(Value):
     """Which strategy proposes arms, and how far ahead of demand.
 
-    initial_trials: quasi-random trials before the model proposes (None: twice the number of
-        objectives plus a third of the budget, at most 2 x the number of parameters).
+    initial_trials: quasi-random trials before the model proposes (None: a third of the budget,
+        at least 4, at most 2 x the number of searched parameters).
     pool_size: candidates kept ready (None: one per busy slot, at least 2).
     fallback_after_s: if no candidate is ready and the model has not answered for so long, a
         quasi-random candidate, marked `fallback`, fills in.

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.errors import ArtifactNotFound
+from service.storage.insertion import insert_if_absent
 from service.storage.tables import artifacts
 
 
@@ -21,12 +21,8 @@ class ArtifactRow:
 
 def insert_artifact(connection: Connection, sha256: str, size_bytes: int, now: datetime) -> None:
     """Adds the file; one that is known already stays as it is."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(
-        insert(artifacts)
-        .values(sha256=sha256, size_bytes=size_bytes, created_at=now)
-        .on_conflict_do_nothing()
-    )
+    values = {"sha256": sha256, "size_bytes": size_bytes, "created_at": now}
+    insert_if_absent(connection, artifacts, values)
 
 
 def find_artifact(connection: Connection, sha256: str, field: str = "sha256") -> ArtifactRow:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.domain.errors import Unavailable
+from service.domain.errors import InvalidRequest, Unavailable
 from service.storage.migrate import upgrade_to_head
 
 _BUSY_TIMEOUT_S = 30
@@ -115,6 +115,9 @@ def _unavailable_if_unreachable() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         # A deadlock or a lost connection too: nothing was committed, the same request may pass.
         raise Unavailable("The database cannot be reached, or is locked.") from error
+    except DataError as error:
+        # PostgreSQL's word for what no check caught: NUL in an id, a number out of range.
+        raise InvalidRequest("A value is beyond what the database can hold.") from error
 
 
 def _sqlite_engine(url: Any) -> Engine:

@@ -4,48 +4,61 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Double,
+    Row,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from service.domain.errors import BudgetExhausted, ExperimentNotFound, NameTaken, TransitionRefused
 from service.domain.experiment import EXPERIMENT_TRANSITIONS, Experiment, ExperimentStatus
 from service.domain.trial import TrialStatus
 from service.storage import events
+from service.storage.insertion import insert_if_absent
 from service.storage.tables import experiments, trials
 
 
 def insert_experiment(connection: Connection, experiment: Experiment) -> None:
     """Adds the experiment. Raises: NameTaken."""
     spec = experiment.spec
-    taken = select(experiments.c.id).where(experiments.c.name == spec.name)
-    if connection.scalar(taken) is not None:
+    by_workers = spec.search_space is not None
+    added = insert_if_absent(
+        connection,
+        experiments,
+        {
+            "id": experiment.id,
+            "name": spec.name,
+            "spec": spec.model_dump(mode="json"),
+            "space": experiment.space.model_dump(mode="json"),
+            "metrics": [metric.model_dump(mode="json") for metric in experiment.metrics],
+            "status": experiment.status,
+            "space_name": spec.search_space.name if spec.search_space else None,
+            "space_version": spec.search_space.version if spec.search_space else None,
+            "measure_target": spec.measurement.target if by_workers else None,
+            "measure_runtime": spec.measurement.runtime if by_workers else None,
+            "budget_trials": experiment.budget_trials,
+            "trials_created": experiment.trials_created,
+            "max_parallel": spec.max_parallel,
+            "max_attempts": spec.max_attempts,
+            "space_exhausted": False,
+            "data_version": experiment.data_version,
+            "created_at": experiment.created_at,
+            "archived_at": experiment.archived_at,
+        },
+    )
+    if not added:
         raise NameTaken(
             f"An experiment named {spec.name!r} exists already.",
             field="name",
             remedy="Choose another name.",
         )
-    by_workers = spec.search_space is not None
-    connection.execute(
-        insert(experiments).values(
-            id=experiment.id,
-            name=spec.name,
-            spec=spec.model_dump(mode="json"),
-            space=experiment.space.model_dump(mode="json"),
-            metrics=[metric.model_dump(mode="json") for metric in experiment.metrics],
-            status=experiment.status,
-            space_name=spec.search_space.name if spec.search_space else None,
-            space_version=spec.search_space.version if spec.search_space else None,
-            measure_target=spec.measurement.target if by_workers else None,
-            measure_runtime=spec.measurement.runtime if by_workers else None,
-            budget_trials=experiment.budget_trials,
-            trials_created=experiment.trials_created,
-            max_parallel=spec.max_parallel,
-            max_attempts=spec.max_attempts,
-            space_exhausted=False,
-            data_version=experiment.data_version,
-            created_at=experiment.created_at,
-            archived_at=experiment.archived_at,
-        )
-    )
 
 
 def find_experiment(connection: Connection, id_or_name: str) -> Experiment:
@@ -144,6 +157,48 @@ def is_space_exhausted(connection: Connection, experiment_id: str) -> bool:
     """Whether no new arm is left."""
     query = select(experiments.c.space_exhausted).where(experiments.c.id == experiment_id)
     return bool(connection.scalar(query))
+
+
+def page_of_experiments(
+    connection: Connection,
+    *,
+    limit: int,
+    after: tuple[float, str] | None = None,
+    status: ExperimentStatus | None = None,
+    include_archived: bool = False,
+) -> list[Experiment]:
+    """Up to `limit` experiments, the newest first.
+
+    after: creation (seconds since 1970) and id of the last row of the page before.
+    """
+    query = select(experiments).order_by(experiments.c.created_at.desc(), experiments.c.id.desc())
+    if status is not None:
+        query = query.where(experiments.c.status == status)
+    if not include_archived:
+        query = query.where(experiments.c.archived_at.is_(None))
+    if after is not None:
+        created_at = type_coerce(experiments.c.created_at, Double)
+        query = query.where(
+            or_(
+                created_at < after[0],
+                and_(created_at == after[0], experiments.c.id < after[1]),
+            )
+        )
+    return [_as_experiment(row) for row in connection.execute(query.limit(limit))]
+
+
+def running_experiments_with_budget(connection: Connection) -> list[str]:
+    """Ids of the running experiments that may still create trials, the oldest first."""
+    query = (
+        select(experiments.c.id)
+        .where(
+            experiments.c.status == ExperimentStatus.RUNNING,
+            experiments.c.trials_created < experiments.c.budget_trials,
+            experiments.c.space_exhausted.is_(False),
+        )
+        .order_by(experiments.c.created_at, experiments.c.id)
+    )
+    return list(connection.scalars(query))
 
 
 def take_trial_number(connection: Connection, experiment: Experiment) -> int:

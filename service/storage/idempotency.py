@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.errors import IdempotencyKeyReused, InvalidRequest
 from service.storage.columns import storable_text
 from service.storage.database import database_now
+from service.storage.insertion import insert_if_absent
 from service.storage.tables import idempotency_keys as keys
 
 MAX_KEY_LENGTH = 200
@@ -38,18 +38,13 @@ def look_up(
             field="Idempotency-Key",
             remedy=f"Send 1 to {MAX_KEY_LENGTH} printable characters, for instance a UUID.",
         )
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    taken = connection.execute(
-        insert(keys)
-        .values(
-            key=key,
-            token_id=token_id or "",
-            request_hash=request_hash,
-            created_at=database_now(connection),
-        )
-        .on_conflict_do_nothing()
-    )
-    if taken.rowcount == 1:
+    row_of_key = {
+        "key": key,
+        "token_id": token_id or "",
+        "request_hash": request_hash,
+        "created_at": database_now(connection),
+    }
+    if insert_if_absent(connection, keys, row_of_key):
         return None
     row = connection.execute(
         select(keys.c.request_hash, keys.c.status, keys.c.body)

@@ -158,7 +158,7 @@ def close_lease(
         )
     )
     if moved.rowcount != 1:
-        raise lease_lost(connection, lease.id)
+        raise RuntimeError(f"lease {lease.id} was open while its stage was not leased to it")
 
 
 def lease_lost(connection: Connection, lease_id: str) -> LeaseLost:
@@ -242,6 +242,12 @@ def expired_leases(connection: Connection, now: datetime, limit: int) -> list[Le
         .limit(limit)
     )
     return [_as_lease(row) for row in connection.execute(query)]
+
+
+def experiments_with_open_leases(connection: Connection) -> list[str]:
+    """Ids of the experiments on which leases are held, in the order of locking."""
+    query = select(attempts.c.experiment_id).where(attempts.c.ended_at.is_(None)).distinct()
+    return sorted(connection.scalars(query))
 
 
 def extend_open_leases(connection: Connection, earliest_end: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
 
@@ -86,6 +86,8 @@ def set_trial_status(
     }
     if status is TrialStatus.RUNNING:
         values["started_at"] = now
+    if status is TrialStatus.CANDIDATE:
+        values["started_at"] = None
     if status is TrialStatus.CANDIDATE or status.is_final:
         values["stop_requested"] = None
     connection.execute(update(trials).where(trials.c.id == trial.id).values(values))
@@ -93,9 +95,13 @@ def set_trial_status(
     record_change(connection, trial.experiment_id, f"trial_{status}", trial.number, data)
 
 
-def request_stop(connection: Connection, trial: Trial, how: str) -> None:
+def request_stop(
+    connection: Connection, trial: Trial, how: Literal["stop", "cancel"], reason: str
+) -> None:
     """Lets the next heartbeat of the running trial carry `stop` or `cancel`."""
-    connection.execute(update(trials).where(trials.c.id == trial.id).values(stop_requested=how))
+    connection.execute(
+        update(trials).where(trials.c.id == trial.id).values(stop_requested=how, reason=reason)
+    )
     record_change(
         connection, trial.experiment_id, "trial_stop_requested", trial.number, {"how": how}
     )
@@ -165,6 +171,30 @@ def find_trial(connection: Connection, experiment_id: str, number: int) -> Trial
             remedy="List them with GET /v1/experiments/{id}/trials.",
         )
     return found[0]
+
+
+def trials_of_experiment(connection: Connection, experiment_id: str) -> list[Trial]:
+    """All trials of the experiment, in the order of their numbers."""
+    return load_trials(connection, trials.c.experiment_id == experiment_id)
+
+
+def unfinished_trials(connection: Connection, experiment_id: str) -> list[Trial]:
+    """The candidates and running trials of the experiment."""
+    return load_trials(
+        connection,
+        trials.c.experiment_id == experiment_id,
+        trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
+    )
+
+
+def known_signatures(
+    connection: Connection, experiment_id: str, signatures: Sequence[str]
+) -> set[str]:
+    """Those of the arms' signatures that a trial of the experiment already has."""
+    query = select(trials.c.arm_signature).where(
+        trials.c.experiment_id == experiment_id, trials.c.arm_signature.in_(signatures)
+    )
+    return set(connection.scalars(query))
 
 
 def trial_by_id(connection: Connection, trial_id: str) -> Trial:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from service.domain.errors import WorkerNotFound
+from service.storage.insertion import insert_if_absent
 from service.storage.tables import devices, workers
 
 WorkerStatus = Literal["online", "draining", "lost", "stopped"]
@@ -44,21 +45,25 @@ class WorkerRow:
 
 def insert_worker(connection: Connection, worker: WorkerRow, token_id: str | None) -> None:
     """Adds a session; an earlier one of the same name is marked replaced."""
-    connection.execute(
+    values = {name: getattr(worker, name) for name in WorkerRow.__dataclass_fields__}
+    earlier = (
         update(workers)
         .where(workers.c.name == worker.name, workers.c.replaced_at.is_(None))
         .values(replaced_at=worker.registered_at, status="stopped")
     )
+    connection.execute(earlier)
     lock_device(connection, worker.device, worker.registered_at)
-    values = {name: getattr(worker, name) for name in WorkerRow.__dataclass_fields__}
-    connection.execute(insert(workers).values(**values, token_id=token_id))
+    # Another session of the same name may have come in between: it is replaced in its turn.
+    while not insert_if_absent(connection, workers, values | {"token_id": token_id}):
+        connection.execute(earlier)
 
 
 def lock_device(connection: Connection, device: str, now: datetime) -> None:
     """Holds the device until the commit, so that no second measurement on it is given out."""
     held = select(devices.c.name).where(devices.c.name == device).with_for_update()
     if connection.scalar(held) is None:
-        connection.execute(insert(devices).values(name=device, first_seen_at=now))
+        insert_if_absent(connection, devices, {"name": device, "first_seen_at": now})
+        connection.scalar(held)
 
 
 def find_worker(connection: Connection, worker_id: str) -> WorkerRow:

@@ -1,10 +1,76 @@
 """Adds an arm chosen by hand, with its results or to be run."""
 
 from sqlalchemy import Connection
+
+from search_spaces.arm import Arm
+from service.domain.errors import ArmOutsideSearchSpace, TransitionRefused
+from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import Trial
 from service.schemas.trials import AttachRequest
+from service.storage.database import database_now
+from service.storage.experiments import find_experiment, lock_experiment, set_experiment_status
+from service.storage.trials import insert_candidate, trial_by_id
+from service.use_cases.check_measurements import check_measurements, require_metrics
+from service.use_cases.record_by_hand import record_by_hand
+from service.use_cases.top_up_candidates import stage_kinds
+
+MANUAL = "manual"
+"""The source of such trials; they are claimed before the optimizer's."""
 
 
 def attach_trial(connection: Connection, experiment_id: str, request: AttachRequest) -> Trial:
-    """Consumes budget. Raises: BudgetExhausted, ArmOutsideSearchSpace, UnknownMetric, MeasurementMissing, TransitionRefused."""
-    raise NotImplementedError
+    """The new trial: completed or infeasible if results come with it, else a candidate.
+
+    It consumes budget. A candidate of an ask/tell experiment is asked first.
+    Raises: ExperimentNotFound, BudgetExhausted, ArmOutsideSearchSpace, UnknownMetric,
+        MeasurementMissing, InvalidRequest, TransitionRefused if the experiment is stopped.
+    """
+    experiment = lock_experiment(connection, experiment_id)
+    if experiment.status is ExperimentStatus.STOPPED:
+        raise TransitionRefused(
+            f"Experiment {experiment.spec.name!r} is stopped for good.",
+            remedy="Create a new experiment.",
+        )
+    arm = _legal_arm(experiment, request)
+    has_results = bool(request.measurements) or request.infeasible_reason is not None
+    found = check_measurements(experiment, request.measurements)
+    if has_results and request.infeasible_reason is None:
+        require_metrics(experiment, found)
+    now = database_now(connection)
+    trial_id = insert_candidate(
+        connection,
+        experiment,
+        arm,
+        ("external",) if has_results else stage_kinds(experiment),
+        source=MANUAL,
+        note={},
+        now=now,
+    )
+    if experiment.status is ExperimentStatus.COMPLETED:
+        # It had ended without spending its budget, for want of new arms.
+        set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)
+        experiment = find_experiment(connection, experiment.id)
+    trial = trial_by_id(connection, trial_id)
+    if has_results:
+        record_by_hand(
+            connection,
+            experiment,
+            trial,
+            found,
+            infeasible_reason=request.infeasible_reason,
+            now=now,
+        )
+    return trial_by_id(connection, trial_id)
+
+
+def _legal_arm(experiment: Experiment, request: AttachRequest) -> Arm:
+    problems = experiment.space.problems_with(request.parameters)
+    if problems:
+        listed = "; ".join(f"{name} {problem}" for name, problem in problems.items())
+        first = next(iter(problems))
+        raise ArmOutsideSearchSpace(
+            f"The arm is not legal: {listed}.",
+            field=f"parameters.{first}",
+            remedy="Change these values.",
+        )
+    return experiment.space.canonical(request.parameters)

@@ -1,10 +1,134 @@
 """Gives a worker the next stage it can work off."""
 
-from sqlalchemy import Connection
-from service.domain.lease import LeaseTimes
-from service.schemas.leases import LeaseGrant
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Connection
+
+from service.domain.errors import WorkerNotFound
+from service.domain.experiment import Experiment
+from service.domain.lease import Lease, LeaseTimes
+from service.domain.trial import StageStatus, Trial
+from service.domain.trial_seed import trial_seed
+from service.schemas.leases import InputArtifact, LeaseGrant
+from service.storage.attempt_records import artifacts_of
+from service.storage.claims import experiments_with_work, next_stage, work_for
+from service.storage.database import database_now
+from service.storage.experiments import lock_experiment
+from service.storage.leases import is_measuring, open_lease, open_lease_counts, recorded_attempt_ids
+from service.storage.trials import trial_by_id
+from service.storage.workers import WorkerRow, lock_device, lock_worker, note_seen
+from service.use_cases.advance_trial import begin_attempt, stage_of
 
 
 def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> LeaseGrant | None:
-    """None: nothing to do now. Raises: WorkerNotFound (register again)."""
-    raise NotImplementedError
+    """A lease on one stage, in one transaction; None: nothing to do now.
+
+    What is begun is finished first, then candidates start: only in running experiments, only
+    within `max_parallel`. A worker holds no more leases than slots, and a device is measured
+    on by one at a time. All of it is decided under the locks of worker, device and
+    experiment, so that concurrent claims never exceed a limit or share a stage.
+    Raises: WorkerNotFound if the worker is unknown, stopped, or replaced by a later session.
+    """
+    worker = lock_worker(connection, worker_id)
+    if worker.status == "stopped":
+        raise WorkerNotFound(
+            f"Worker {worker.name!r} has stopped, or registered again as another session.",
+            field="worker_id",
+            remedy="Register with POST /v1/workers.",
+        )
+    now = database_now(connection)
+    note_seen(connection, worker_id, now)
+    if worker.status == "draining":
+        return None
+    if open_lease_counts(connection, [worker_id])[worker_id] >= worker.slots:
+        return None
+    device_is_free = False
+    if "measure" in worker.stages:
+        lock_device(connection, worker.device, now)
+        device_is_free = not is_measuring(connection, worker.device)
+    which = work_for(worker, device_is_free=device_is_free)
+    for experiment_id in experiments_with_work(connection, which):
+        grant = _claim_in(connection, experiment_id, worker, which, times)
+        if grant is not None:
+            return grant
+    return None
+
+
+def _claim_in(
+    connection: Connection,
+    experiment_id: str,
+    worker: WorkerRow,
+    which: ColumnElement[bool],
+    times: LeaseTimes,
+) -> LeaseGrant | None:
+    # Rolled back where nothing is found, which gives the experiment's lock back: a claim that
+    # held two experiments could deadlock with another that takes them the other way round.
+    attempt = connection.begin_nested()
+    experiment = lock_experiment(connection, experiment_id)
+    found = next_stage(connection, experiment_id, which)
+    if found is None:
+        attempt.rollback()
+        return None
+    trial_id, stage_id = found
+    trial = trial_by_id(connection, trial_id)
+    stage = next(stage for stage in trial.stages if stage.id == stage_id)
+    now = database_now(connection)
+    lease = open_lease(
+        connection,
+        stage,
+        trial.id,
+        experiment.id,
+        now=now,
+        expires_at=now + timedelta(seconds=times.ttl_s),
+        worker_id=worker.id,
+        measure_device=worker.device if stage.kind == "measure" else None,
+    )
+    if lease is None:
+        attempt.rollback()
+        return None
+    begin_attempt(connection, trial, lease, now)
+    attempt.commit()
+    inputs = _inputs(connection, trial)
+    return _grant(experiment, trial, lease, times, inputs)
+
+
+def _inputs(connection: Connection, trial: Trial) -> tuple[InputArtifact, ...]:
+    """The files that the completed stages of the trial have left behind."""
+    completed = {s.name for s in trial.stages if s.status is StageStatus.COMPLETED}
+    files = artifacts_of(connection, recorded_attempt_ids(connection, trial.id))
+    return tuple(
+        InputArtifact(name=file.name, sha256=file.sha256, size_bytes=file.size_bytes)
+        for file in files
+        if file.stage in completed
+    )
+
+
+def _grant(
+    experiment: Experiment,
+    trial: Trial,
+    lease: Lease,
+    times: LeaseTimes,
+    inputs: tuple[InputArtifact, ...],
+) -> LeaseGrant:
+    spec = experiment.spec
+    if spec.search_space is None:
+        raise RuntimeError(f"experiment {experiment.id} has no search space to train in")
+    stage = stage_of(trial, lease)
+    return LeaseGrant(
+        lease_id=lease.id,
+        epoch=lease.epoch,
+        expires_at=lease.expires_at,
+        ttl_s=times.ttl_s,
+        heartbeat_s=times.heartbeat_s,
+        experiment_id=experiment.id,
+        experiment_name=spec.name,
+        trial_number=trial.number,
+        stage=stage.name,
+        stage_kind=stage.kind,
+        search_space=spec.search_space,
+        arm=trial.arm,
+        seed=trial_seed(spec.seed, trial.number),
+        training=spec.training,
+        measurement=spec.measurement,
+        inputs=inputs,
+    )

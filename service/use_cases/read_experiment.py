@@ -1,14 +1,38 @@
 """One experiment, and the list of them."""
 
 from sqlalchemy import Connection
-from service.domain.experiment import ExperimentStatus
+
+from service.domain.errors import InvalidRequest
+from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.trial import TrialStatus
 from service.schemas.experiments import ExperimentSummary, ExperimentView
 from service.schemas.pages import Page
+from service.storage.claims import ready_stage_counts
+from service.storage.database import database_now
+from service.storage.experiments import (
+    find_experiment,
+    is_space_exhausted,
+    page_of_experiments,
+    trial_counts,
+)
+from service.storage.leases import open_lease_counts
+from service.storage.workers import current_workers
+from service.use_cases.cursor import decode_cursor, encode_cursor
+from service.use_cases.explain_experiment import AbleWorker, explain
 
 
 def read_experiment(connection: Connection, id_or_name: str) -> ExperimentView:
-    """Raises: ExperimentNotFound."""
-    raise NotImplementedError
+    """The experiment with its counts and what it is doing. Raises: ExperimentNotFound."""
+    experiment = find_experiment(connection, id_or_name)
+    counts = trial_counts(connection, [experiment.id])[experiment.id]
+    explanation = explain(
+        experiment,
+        counts,
+        ready_stage_counts(connection, experiment.id),
+        _online_workers(connection),
+        space_exhausted=is_space_exhausted(connection, experiment.id),
+    )
+    return ExperimentView(experiment=experiment, trial_counts=counts, explanation=explanation)
 
 
 def list_experiments(
@@ -19,5 +43,57 @@ def list_experiments(
     status: ExperimentStatus | None = None,
     include_archived: bool = False,
 ) -> Page[ExperimentSummary]:
-    """Newest first. Raises: InvalidRequest for a cursor that is not one."""
-    raise NotImplementedError
+    """Up to `limit` experiments, the newest first. Raises: InvalidRequest for a bad cursor."""
+    after = None
+    if cursor is not None:
+        created_at, id_ = decode_cursor(cursor, "experiments")
+        if not isinstance(created_at, float) or not isinstance(id_, str):
+            raise InvalidRequest("The cursor is not one of this list.", field="cursor")
+        after = (created_at, id_)
+    found = page_of_experiments(
+        connection,
+        limit=limit + 1,
+        after=after,
+        status=status,
+        include_archived=include_archived,
+    )
+    page, more = found[:limit], len(found) > limit
+    counts = trial_counts(connection, [experiment.id for experiment in page])
+    next_cursor = None
+    if more:
+        next_cursor = encode_cursor("experiments", page[-1].created_at.timestamp(), page[-1].id)
+    return Page(
+        items=tuple(_summary(experiment, counts[experiment.id]) for experiment in page),
+        next_cursor=next_cursor,
+    )
+
+
+def _summary(experiment: Experiment, counts: dict[TrialStatus, int]) -> ExperimentSummary:
+    reference = experiment.spec.search_space
+    return ExperimentSummary(
+        id=experiment.id,
+        name=experiment.spec.name,
+        status=experiment.status,
+        search_space=None if reference is None else f"{reference.name}@{reference.version}",
+        budget_trials=experiment.budget_trials,
+        trials_created=experiment.trials_created,
+        trial_counts=counts,
+        created_at=experiment.created_at,
+        archived_at=experiment.archived_at,
+    )
+
+
+def _online_workers(connection: Connection) -> list[AbleWorker]:
+    now = database_now(connection)
+    online = [w for w in current_workers(connection) if w.status_at(now) == "online"]
+    busy = open_lease_counts(connection, [worker.id for worker in online])
+    return [
+        AbleWorker(
+            stages=worker.stages,
+            search_spaces=worker.search_spaces,
+            runtimes=worker.runtimes,
+            targets=worker.targets,
+            free_slots=worker.slots - busy[worker.id],
+        )
+        for worker in online
+    ]

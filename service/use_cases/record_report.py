@@ -1,21 +1,190 @@
-"""Records how an attempt ended, by the holder of the newest lease only."""
+"""Records how an attempt ended, by the holder of the newest lease only.
+
+Repeating a report gets the answer that it got the first time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
+
+from search_spaces.values import Value
+from service.domain.experiment import Experiment
+from service.domain.lease import Lease
+from service.domain.trial import AttemptOutcome, Stage, StageStatus, Trial, TrialStatus
 from service.schemas.leases import CompleteRequest, FailRequest, InfeasibleRequest, ReportReply
+from service.storage.artifact_rows import find_artifact
+from service.storage.attempt_records import attach_artifacts
+from service.storage.columns import require_finite
+from service.storage.database import database_now
+from service.storage.experiments import lock_experiment
+from service.storage.leases import find_lease, keep_reply, kept_reply, lease_lost
+from service.storage.trials import keep_measurements, trial_by_id
+from service.use_cases.advance_trial import (
+    end_attempt,
+    end_stopped_trial,
+    end_trial,
+    end_without_result,
+    stage_of,
+    start_next_stage,
+)
+from service.use_cases.check_measurements import check_measurements, require_metrics
+from service.use_cases.report_digest import report_digest
+
+_OUTCOME_OF_FAULT = {
+    "machine": AttemptOutcome.MACHINE_FAILED,
+    "recipe": AttemptOutcome.FAILED,
+    "preempted": AttemptOutcome.PREEMPTED,
+}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An open lease under the experiment's lock, and all that it is on."""
+
+    lease: Lease
+    experiment: Experiment
+    trial: Trial
+    stage: Stage
+    now: datetime
 
 
 def record_complete(connection: Connection, lease_id: str, request: CompleteRequest) -> ReportReply:
-    """Raises: LeaseNotFound, LeaseLost, UnknownMetric, MeasurementMissing, ArtifactNotFound."""
-    raise NotImplementedError
+    """Keeps the stage's result; the next stage becomes ready, or the trial is completed.
+
+    Raises: LeaseNotFound, LeaseLost, UnknownMetric, MeasurementMissing, ArtifactNotFound,
+        InvalidRequest.
+    """
+
+    def record(held: _Held) -> None:
+        require_finite(request.environment, "environment")
+        found = check_measurements(held.experiment, request.measurements)
+        for index, artifact in enumerate(request.artifacts):
+            find_artifact(connection, artifact.sha256, field=f"artifacts.{index}.sha256")
+        is_last = held.stage.position == held.trial.stages[-1].position
+        if not request.early_stopped:
+            require_metrics(held.experiment, found, of_stage=held.stage.kind)
+            if is_last:
+                require_metrics(held.experiment, held.trial.measurements | found)
+        outcome, stage_status = (
+            (AttemptOutcome.EARLY_STOPPED, StageStatus.EARLY_STOPPED)
+            if request.early_stopped
+            else (AttemptOutcome.SUCCEEDED, StageStatus.COMPLETED)
+        )
+        end_attempt(
+            connection,
+            held.trial,
+            held.lease,
+            outcome,
+            stage_status,
+            now=held.now,
+            environment=request.environment,
+        )
+        keep_measurements(connection, held.trial.id, held.lease.id, found)
+        attach_artifacts(connection, held.lease.id, [(a.name, a.sha256) for a in request.artifacts])
+        trial = trial_by_id(connection, held.trial.id)
+        if request.early_stopped:
+            end_trial(
+                connection,
+                held.experiment,
+                trial,
+                TrialStatus.EARLY_STOPPED,
+                now=held.now,
+                reason=trial.reason,
+            )
+        elif is_last:
+            end_trial(connection, held.experiment, trial, TrialStatus.COMPLETED, now=held.now)
+        elif trial.stop_requested is not None:
+            end_stopped_trial(connection, held.experiment, trial, held.now)
+        else:
+            start_next_stage(connection, trial, held.stage)
+
+    return _report(connection, lease_id, request.epoch, request, record)
 
 
 def record_failure(connection: Connection, lease_id: str, request: FailRequest) -> ReportReply:
-    """Raises: LeaseNotFound, LeaseLost."""
-    raise NotImplementedError
+    """Ends the attempt; the stage is tried again unless the recipe is at fault.
+
+    Raises: LeaseNotFound, LeaseLost, InvalidRequest.
+    """
+
+    def record(held: _Held) -> None:
+        require_finite(request.environment, "environment")
+        end_without_result(
+            connection,
+            held.experiment,
+            held.trial,
+            held.lease,
+            _OUTCOME_OF_FAULT[request.fault],
+            now=held.now,
+            message=request.message,
+            detail=request.detail,
+            environment=request.environment,
+        )
+
+    return _report(connection, lease_id, request.epoch, request, record)
 
 
 def record_infeasible(
     connection: Connection, lease_id: str, request: InfeasibleRequest
 ) -> ReportReply:
-    """Raises: LeaseNotFound, LeaseLost, UnknownMetric."""
-    raise NotImplementedError
+    """Ends the trial for good: the arm itself is at fault. Its measurements so far are kept.
+
+    Raises: LeaseNotFound, LeaseLost, UnknownMetric, InvalidRequest.
+    """
+
+    def record(held: _Held) -> None:
+        require_finite(request.environment, "environment")
+        found = check_measurements(held.experiment, request.measurements)
+        end_attempt(
+            connection,
+            held.trial,
+            held.lease,
+            AttemptOutcome.INFEASIBLE,
+            StageStatus.INFEASIBLE,
+            now=held.now,
+            message=request.reason,
+            environment=request.environment,
+        )
+        keep_measurements(connection, held.trial.id, held.lease.id, found)
+        end_trial(
+            connection,
+            held.experiment,
+            held.trial,
+            TrialStatus.INFEASIBLE,
+            now=held.now,
+            reason=request.reason,
+        )
+
+    return _report(connection, lease_id, request.epoch, request, record)
+
+
+def _report(
+    connection: Connection,
+    lease_id: str,
+    epoch: int,
+    request: Value,
+    record: Callable[[_Held], None],
+) -> ReportReply:
+    # Which experiment to lock is never changed; all else is read again under the lock.
+    experiment = lock_experiment(connection, find_lease(connection, lease_id).experiment_id)
+    lease = find_lease(connection, lease_id)
+    if lease.epoch != epoch:
+        raise lease_lost(connection, lease_id)
+    digest = report_digest(request)
+    if lease.ended_at is not None:
+        reply = kept_reply(connection, lease_id, digest)
+        if reply is None:
+            raise lease_lost(connection, lease_id)
+        return ReportReply.model_validate(reply)
+    trial = trial_by_id(connection, lease.trial_id)
+    record(_Held(lease, experiment, trial, stage_of(trial, lease), database_now(connection)))
+    trial = trial_by_id(connection, lease.trial_id)
+    answer = ReportReply(
+        trial_number=trial.number,
+        trial_status=trial.status,
+        stage_status=stage_of(trial, lease).status,
+    )
+    keep_reply(connection, lease_id, digest, answer.model_dump(mode="json"))
+    return answer

@@ -1,9 +1,33 @@
 """Gives a failed or cancelled trial another chance."""
 
 from sqlalchemy import Connection
-from service.domain.trial import Trial
+
+from service.domain.errors import TransitionRefused
+from service.domain.experiment import ExperimentStatus
+from service.domain.trial import StageStatus, Trial, TrialStatus
+from service.storage.database import database_now
+from service.storage.experiments import lock_experiment, set_experiment_status
+from service.storage.trials import find_trial, set_stage_status, set_trial_status, trial_by_id
 
 
 def requeue_trial(connection: Connection, experiment_id: str, number: int) -> Trial:
-    """Back to candidate; completed stages keep their results. Raises: TransitionRefused."""
-    raise NotImplementedError
+    """The trial as a candidate again, its attempts counted anew, no budget consumed.
+
+    Stages that were completed keep their results; a completed experiment runs on.
+    Raises: ExperimentNotFound, TrialNotFound, TransitionRefused.
+    """
+    experiment = lock_experiment(connection, experiment_id)
+    trial = find_trial(connection, experiment.id, number)
+    if experiment.status is ExperimentStatus.STOPPED:
+        raise TransitionRefused(
+            f"Experiment {experiment.spec.name!r} is stopped for good.",
+            remedy="Create a new experiment, and attach the arm there.",
+        )
+    set_trial_status(connection, trial, TrialStatus.CANDIDATE, now=database_now(connection))
+    left = [stage for stage in trial.stages if stage.status is not StageStatus.COMPLETED]
+    for index, stage in enumerate(left):
+        status = StageStatus.WAITING if index else StageStatus.READY
+        set_stage_status(connection, stage.id, status)
+    if experiment.status is ExperimentStatus.COMPLETED:
+        set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)
+    return trial_by_id(connection, trial.id)

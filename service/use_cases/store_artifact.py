@@ -1,14 +1,19 @@
-"""Knows which files are stored; the bytes are in `service.storage.artifacts.ArtifactStore`."""
+"""Knows which files are stored; their bytes are in `service.storage.artifacts`."""
 
 from sqlalchemy import Connection
+
 from service.schemas.artifacts import ArtifactView
+from service.storage.artifact_rows import find_artifact, insert_artifact
+from service.storage.database import database_now
 
 
 def record_artifact(connection: Connection, sha256: str, size_bytes: int) -> ArtifactView:
-    """Call after ArtifactStore.put; again is harmless."""
-    raise NotImplementedError
+    """Notes a file that `ArtifactStore.put` has stored; noting it again is harmless."""
+    insert_artifact(connection, sha256, size_bytes, database_now(connection))
+    return read_artifact(connection, sha256)
 
 
 def read_artifact(connection: Connection, sha256: str) -> ArtifactView:
-    """Raises: ArtifactNotFound."""
-    raise NotImplementedError
+    """The file's size and age. Raises: ArtifactNotFound."""
+    row = find_artifact(connection, sha256)
+    return ArtifactView(sha256=row.sha256, size_bytes=row.size_bytes, created_at=row.created_at)

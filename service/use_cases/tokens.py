@@ -1,9 +1,30 @@
 """Tokens: created once, stored hashed, compared in constant time."""
 
+import hashlib
+import hmac
+import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import cast
+
 from sqlalchemy import Connection
+
+from service.domain.errors import InvalidRequest, TokenNotFound, Unauthenticated
 from service.schemas.tokens import Scope, TokenCreated, TokenRequest, TokenView
+from service.storage import events
+from service.storage.database import database_now
+from service.storage.tokens import (
+    TokenRow,
+    all_tokens,
+    find_token,
+    insert_token,
+    set_last_used_at,
+    set_revoked_at,
+)
+
+_PREFIX = "archfront"
+_SECRET_BYTES = 32  # 43 characters in URL-safe base64
+_LONGEST_LIFE_S = 100 * 365 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -17,25 +38,95 @@ class Principal:
 
 
 def create_token(connection: Connection, request: TokenRequest) -> TokenCreated:
-    """The one time that the secret is seen: `archfront_<id>_<43 characters>`."""
-    raise NotImplementedError
+    """A new token; its secret, `archfront_<id>_<43 characters>`, is seen here only.
+
+    Raises: InvalidRequest for a life of more than a hundred years.
+    """
+    if request.expires_in_s is not None and request.expires_in_s > _LONGEST_LIFE_S:
+        raise InvalidRequest(
+            f"{request.expires_in_s:g} seconds are more than a hundred years.",
+            field="expires_in_s",
+            remedy="Leave it out for a token that does not expire.",
+        )
+    now = database_now(connection)
+    token_id = secrets.token_hex(8)
+    secret = f"{_PREFIX}_{token_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    life = None if request.expires_in_s is None else timedelta(seconds=request.expires_in_s)
+    token = TokenRow(
+        id=token_id,
+        name=request.name,
+        secret_sha256=_hashed(secret),
+        scopes=tuple(dict.fromkeys(request.scopes)),
+        created_at=now,
+        expires_at=None if life is None else now + life,
+    )
+    insert_token(connection, token)
+    data = {"token_id": token_id, "name": token.name, "scopes": list(token.scopes)}
+    events.append(connection, "token_created", data=data)
+    return TokenCreated(**_view(token).model_dump(), secret=secret)
 
 
 def list_tokens(connection: Connection) -> list[TokenView]:
-    """Oldest first, revoked ones too."""
-    raise NotImplementedError
+    """Every token without its secret, the oldest first, revoked ones too."""
+    return [_view(token) for token in all_tokens(connection)]
 
 
 def revoke_token(connection: Connection, token_id: str) -> TokenView:
-    """From now on. Raises: TokenNotFound."""
-    raise NotImplementedError
+    """The token, useless from now on; revoking it again changes nothing.
+
+    Raises: TokenNotFound.
+    """
+    token = find_token(connection, token_id)
+    if token.revoked_at is None:
+        set_revoked_at(connection, token_id, database_now(connection))
+        events.append(connection, "token_revoked", data={"token_id": token_id})
+    return _view(find_token(connection, token_id))
 
 
 def authenticate(connection: Connection, secret: str) -> Principal:
-    """Reads only. Raises: Unauthenticated if unknown, revoked or expired."""
-    raise NotImplementedError
+    """Whose secret this is; writes nothing.
+
+    Raises: Unauthenticated, in the same words whether unknown, revoked or expired.
+    """
+    prefix, _, rest = secret.partition("_")
+    token_id, _, _ = rest.partition("_")
+    try:
+        token = find_token(connection, token_id) if prefix == _PREFIX else None
+    except TokenNotFound:
+        token = None
+    expected = token.secret_sha256 if token is not None else _hashed("")
+    matches = hmac.compare_digest(_hashed(secret), expected)
+    if token is None or not matches or not token.is_valid(database_now(connection)):
+        raise Unauthenticated(
+            "The token is unknown, revoked or expired.",
+            field="Authorization",
+            remedy="Send a valid one as `Authorization: Bearer archfront_...`.",
+        )
+    return Principal(
+        token_id=token.id,
+        name=token.name,
+        scopes=cast("frozenset[Scope]", frozenset(token.scopes)),
+        last_used_at=token.last_used_at,
+    )
 
 
 def note_token_use(connection: Connection, token_id: str) -> None:
-    """Sets last_used_at; call it at most once a minute per token (`Principal.last_used_at` says when), in a write transaction."""
-    raise NotImplementedError
+    """Remembers a use. Once a minute per token is enough: see `Principal.last_used_at`."""
+    set_last_used_at(connection, token_id, database_now(connection))
+
+
+def _hashed(secret: str) -> str:
+    # Random secrets of 256 bits need no slow hash.
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _view(token: TokenRow) -> TokenView:
+    return TokenView(
+        id=token.id,
+        name=token.name,
+        scopes=cast("tuple[Scope, ...]", token.scopes),
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        revoked_at=token.revoked_at,
+        last_used_at=token.last_used_at,
+    )

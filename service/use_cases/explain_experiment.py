@@ -1,0 +1,123 @@
+"""One sentence on what an experiment is doing, or why nothing happens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from service.domain.device import THIS_HOST
+from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.trial import StageKind, TrialStatus
+
+
+@dataclass(frozen=True)
+class AbleWorker:
+    """What of an online worker decides whether it can help."""
+
+    stages: Sequence[str]
+    search_spaces: Sequence[tuple[str, int]]
+    runtimes: Sequence[str]
+    targets: Sequence[str]
+    free_slots: int
+
+    def can(self, kind: StageKind, experiment: Experiment) -> bool:
+        """Whether it takes this kind of stage of the experiment."""
+        reference = experiment.spec.search_space
+        if reference is None or kind not in self.stages:
+            return False
+        if (reference.name, reference.version) not in self.search_spaces:
+            return False
+        settings = experiment.spec.measurement
+        return kind != "measure" or (
+            settings.runtime in self.runtimes and settings.target in (THIS_HOST, *self.targets)
+        )
+
+
+def explain(
+    experiment: Experiment,
+    counts: Mapping[TrialStatus, int],
+    ready: Mapping[StageKind, int],
+    workers: Sequence[AbleWorker],
+    *,
+    space_exhausted: bool,
+) -> str:
+    """The sentence.
+
+    counts: trials by status. ready: stages that wait for a worker, by kind.
+    workers: those online now.
+    """
+    running, waiting = counts[TrialStatus.RUNNING], counts[TrialStatus.CANDIDATE]
+    if experiment.status is ExperimentStatus.COMPLETED:
+        return _completed(experiment, counts, space_exhausted=space_exhausted)
+    if experiment.status is ExperimentStatus.STOPPED:
+        rest = f"; {_trials(running)} told to stop." if running else "."
+        return f"Stopped by hand{rest}"
+    if experiment.status is ExperimentStatus.PAUSED:
+        rest = f"; {_trials(running)} being finished." if running else "."
+        return f"Paused by hand{rest}"
+    if experiment.is_external:
+        return _external(running, waiting)
+    return _by_workers(experiment, counts, ready, workers)
+
+
+def _completed(
+    experiment: Experiment, counts: Mapping[TrialStatus, int], *, space_exhausted: bool
+) -> str:
+    done = counts[TrialStatus.COMPLETED]
+    if space_exhausted and experiment.trials_created < experiment.budget_trials:
+        return (
+            f"No new arm is left to try; {done} of {_trials(experiment.trials_created)} completed."
+        )
+    return f"The budget is spent; {done} of {_trials(experiment.trials_created)} completed."
+
+
+def _external(running: int, waiting: int) -> str:
+    if not running and not waiting:
+        return "The optimizer is choosing the next arms."
+    parts = []
+    if running:
+        parts.append(f"{_trials(running)} handed out, awaiting tell")
+    if waiting:
+        parts.append(f"{waiting} ready to be asked")
+    return f"{_sentence(parts)}."
+
+
+def _by_workers(
+    experiment: Experiment,
+    counts: Mapping[TrialStatus, int],
+    ready: Mapping[StageKind, int],
+    workers: Sequence[AbleWorker],
+) -> str:
+    running, waiting = counts[TrialStatus.RUNNING], counts[TrialStatus.CANDIDATE]
+    able = {kind: [w for w in workers if w.can(kind, experiment)] for kind in ("train", "measure")}
+    lacking = [_lack(experiment, kind) for kind in ("train", "measure") if not able[kind]]
+    # A lack stops everything once nothing else is under way, and is worth saying before.
+    if lacking and (not running or ready.get("measure", 0) or ready.get("train", 0)):
+        return f"{' '.join(lacking)}"
+    if not running and not waiting:
+        return "The optimizer is choosing the next arms."
+    if waiting and not running and not any(w.free_slots for w in able["train"]):
+        return f"{_trials(waiting)} ready; every able worker is busy elsewhere."
+    parts = [f"{_trials(running)} running"] if running else []
+    if waiting:
+        parts.append(f"{waiting} ready to start")
+    left = experiment.budget_trials - experiment.trials_created
+    if left:
+        parts.append(f"{left} of the budget left")
+    return f"{_sentence(parts)}."
+
+
+def _lack(experiment: Experiment, kind: str) -> str:
+    reference = experiment.spec.search_space
+    name = f"{reference.name}@{reference.version}" if reference else "the trials"
+    if kind == "train":
+        return f"No worker that can train {name} is online."
+    settings = experiment.spec.measurement
+    where = "its own host" if settings.target == THIS_HOST else settings.target
+    return f"No worker that can measure {name} with {settings.runtime} on {where} is online."
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial" if count == 1 else f"{count} trials"
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    return ", ".join(parts)

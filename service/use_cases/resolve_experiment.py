@@ -1,0 +1,162 @@
+"""Resolves a spec against the installed search spaces and refuses what contradicts itself."""
+
+import math
+from dataclasses import dataclass
+
+from search_spaces.metric import MetricDefinition
+from search_spaces.parameter_space import ParameterSpace
+from search_spaces.parameters import FixedParameter
+from search_spaces.registry import Registry, UnknownSearchSpace
+from search_spaces.space import SearchSpace
+from service.domain.errors import InvalidRequest, SearchSpaceNotFound, UnknownMetric
+from service.domain.experiment import ExperimentSpec, SearchSpaceReference, unknown_name_remedy
+from service.domain.objective import Objective, OutcomeConstraint
+from service.use_cases.narrow_space import built_space, narrow_space
+
+_LEAST_INITIAL_TRIALS = 4
+
+
+@dataclass(frozen=True)
+class ResolvedExperiment:
+    """A spec with nothing left open, its legal arms, and the metrics a trial may carry."""
+
+    spec: ExperimentSpec
+    space: ParameterSpace
+    metrics: tuple[MetricDefinition, ...]
+
+
+def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExperiment:
+    """What the spec asks for, in full; resolving it again changes nothing.
+
+    Pins the search space's version, writes out narrowed parameters, and counts the initial
+    trials. An ask/tell experiment without metrics gets those its objectives and constraints
+    name.
+    Raises: SearchSpaceNotFound, UnknownMetric, InvalidRequest.
+    """
+    if spec.search_space is None:
+        space = built_space(spec.parameters, spec.parameter_constraints)
+        metrics = _external_metrics(spec)
+        update: dict[str, object] = {"metrics": metrics}
+    else:
+        installed = _find(registry, spec.search_space)
+        if spec.metrics:
+            raise InvalidRequest(
+                f"The trials of {installed.name!r} report the metrics of that search space.",
+                field="metrics",
+                remedy="Leave metrics out, or leave search_space out for ask and tell.",
+            )
+        space = narrow_space(installed.space, spec.parameters, spec.parameter_constraints)
+        metrics = installed.all_metrics
+        given = {parameter.name for parameter in spec.parameters}
+        update = {
+            "search_space": SearchSpaceReference(name=installed.name, version=installed.version),
+            "parameters": tuple(p for p in space.parameters if p.name in given),
+        }
+    _check_goals(spec, metrics)
+    update["optimizer"] = spec.optimizer.model_copy(
+        update={"initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space)}
+    )
+    return ResolvedExperiment(spec.model_copy(update=update), space, metrics)
+
+
+def initial_trials(spec: ExperimentSpec, space: ParameterSpace) -> int:
+    """How many quasi-random trials come before the model's: a third of the budget.
+
+    At least 4, at most twice the number of searched parameters, never beyond the budget.
+    """
+    searched = sum(not isinstance(p, FixedParameter) for p in space.parameters)
+    third = min(math.ceil(spec.budget.trials / 3), 2 * searched)
+    return min(max(_LEAST_INITIAL_TRIALS, third), spec.budget.trials)
+
+
+def _find(registry: Registry, reference: SearchSpaceReference) -> SearchSpace:
+    try:
+        return registry.find(reference.name, reference.version).space
+    except UnknownSearchSpace as error:
+        known = [space.name for space in registry]
+        remedy = None if reference.name in known else unknown_name_remedy(reference.name, known)
+        detail, _, rest = str(error).partition(";")
+        raise SearchSpaceNotFound(
+            f"{detail[:1].upper()}{detail[1:]}.",
+            field="search_space",
+            remedy=remedy or f"{rest.strip()[:1].upper()}{rest.strip()[1:]}.",
+        ) from None
+
+
+def _external_metrics(spec: ExperimentSpec) -> tuple[MetricDefinition, ...]:
+    """The metrics as given, each with the good direction of its objective."""
+    goals = {objective.metric: objective for objective in spec.objectives}
+    if not spec.metrics:
+        names = dict.fromkeys([*goals, *(c.metric for c in spec.outcome_constraints)])
+        given: tuple[MetricDefinition, ...] = tuple(MetricDefinition(name=name) for name in names)
+    else:
+        given = spec.metrics
+    resolved = []
+    for metric in given:
+        objective = goals.get(metric.name)
+        if "better" not in metric.model_fields_set and objective is not None:
+            better = "higher" if objective.sign > 0 else "lower"
+            resolved.append(metric.model_copy(update={"better": better, "stage": "external"}))
+        else:
+            resolved.append(metric.model_copy(update={"stage": "external"}))
+    return tuple(resolved)
+
+
+def _check_goals(spec: ExperimentSpec, metrics: tuple[MetricDefinition, ...]) -> None:
+    known = {metric.name: metric for metric in metrics}
+    for index, objective in enumerate(spec.objectives):
+        _require_known(objective.metric, known, f"objectives.{index}.metric")
+        better = "higher" if objective.sign > 0 else "lower"
+        if known[objective.metric].better != better:
+            raise InvalidRequest(
+                f"{objective.metric} is better when {known[objective.metric].better}, "
+                f"which contradicts goal: {objective.goal}.",
+                field=f"objectives.{index}.goal",
+                remedy="Write the other goal, or bound the metric in outcome_constraints.",
+            )
+    for index, constraint in enumerate(spec.outcome_constraints):
+        field = f"outcome_constraints.{index}"
+        _require_known(constraint.metric, known, f"{field}.metric")
+        for other in spec.outcome_constraints[:index]:
+            if _contradict(constraint, other):
+                raise InvalidRequest(
+                    f"No trial can meet both {_text(other)} and {_text(constraint)}.",
+                    field=f"{field}.bound",
+                    remedy="Drop one of them.",
+                )
+        for objective in spec.objectives:
+            if _excludes_threshold(constraint, objective):
+                raise InvalidRequest(
+                    f"No trial that meets {_text(constraint)} is better than the threshold "
+                    f"{objective.threshold:g} of that objective.",
+                    field=f"{field}.bound",
+                    remedy="Change the bound or the objective's threshold.",
+                )
+
+
+def _require_known(name: str, known: dict[str, MetricDefinition], field: str) -> None:
+    if name not in known:
+        raise UnknownMetric(
+            f"No stage gives the metric {name!r}.",
+            field=field,
+            remedy=unknown_name_remedy(name, known),
+        )
+
+
+def _contradict(one: OutcomeConstraint, other: OutcomeConstraint) -> bool:
+    if one.metric != other.metric or one.op == other.op:
+        return False
+    upper, lower = (one, other) if one.op == "<=" else (other, one)
+    return upper.bound < lower.bound
+
+
+def _excludes_threshold(constraint: OutcomeConstraint, objective: Objective) -> bool:
+    if constraint.metric != objective.metric or objective.threshold is None:
+        return False
+    if objective.goal == "minimize":
+        return constraint.op == ">=" and constraint.bound >= objective.threshold
+    return constraint.op == "<=" and constraint.bound <= objective.threshold
+
+
+def _text(constraint: OutcomeConstraint) -> str:
+    return f"{constraint.metric} {constraint.op} {constraint.bound:g}"
