@@ -1,5 +1,7 @@
 """The growth of the hypervolume as an interactive chart."""
 
+from itertools import pairwise
+
 import plotly.graph_objects as go
 
 from service.domain.front import HypervolumeTrace
@@ -9,18 +11,27 @@ from service.plots.plot_layout import axis_layout, chart_layout
 
 
 def hypervolume_figure(trace: HypervolumeTrace) -> go.Figure | None:
-    """Hypervolume over completed trials, as steps; None without any."""
+    """Hypervolume over completed trials, as steps; None without any.
+
+    Only the trials that raised it and the last are drawn: the line is the same without the
+    others, and thousands of them would make it slow.
+    """
     if not trace.points:
         return None
-    completed = [0, *(point.completed for point in trace.points)]
-    volumes = [0.0, *(point.hypervolume for point in trace.points)]
-    grown = [after > before for before, after in zip([0.0, *volumes], volumes, strict=False)]
+    grown = [
+        point
+        for before, point in pairwise([None, *trace.points])
+        if point is not None and point.hypervolume > (before.hypervolume if before else 0.0)
+    ]
+    shown = grown if grown and grown[-1] == trace.points[-1] else [*grown, trace.points[-1]]
+    completed = [0, *(point.completed for point in shown)]
+    volumes = [0.0, *(point.hypervolume for point in shown)]
     hovers = [
         "Before any trial",
         *(
             f"<b>After {point.completed} trials</b><br>hypervolume {point.hypervolume:.5g}"
             f"<br>the last was trial {point.trial_number}, after {point.elapsed_s:,.0f} s"
-            for point in trace.points
+            for point in shown
         ),
     ]
     figure = go.Figure(
@@ -31,7 +42,7 @@ def hypervolume_figure(trace: HypervolumeTrace) -> go.Figure | None:
             line={"shape": "hv", "color": palette.FRONT, "width": 2},
             marker={
                 "symbol": "diamond",
-                "size": [9 if step else 0 for step in grown],
+                "size": [0, *([9] * len(grown)), *([0] * (len(shown) - len(grown)))],
                 "color": palette.FRONT,
                 "opacity": 1,
                 "line": {"width": 0},

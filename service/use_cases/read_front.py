@@ -8,8 +8,8 @@ from service.domain import observed_front, pick
 from service.domain.experiment import Experiment
 from service.domain.trial import Trial
 from service.schemas.fronts import Front, HypervolumeTrace, Pick
-from service.use_cases.list_trials import all_trials
-from service.use_cases.read_experiment import read_experiment
+from service.storage.experiments import find_experiment
+from service.storage.trials import trials_of_experiment
 
 MAX_OTHERS = 2_000
 """Dominated trials shown at most: more would make charts slow and tell no more."""
@@ -48,5 +48,5 @@ def pick_trial(
 
 
 def _read(connection: Connection, experiment_id: str) -> tuple[Experiment, list[Trial]]:
-    experiment = read_experiment(connection, experiment_id).experiment
-    return experiment, all_trials(connection, experiment.id)
+    experiment = find_experiment(connection, experiment_id)
+    return experiment, trials_of_experiment(connection, experiment.id)
