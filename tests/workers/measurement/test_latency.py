@@ -1,0 +1,208 @@
+"""The pair protocol: its logic on a made-up device, its promise on real sessions."""
+
+import gc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.workers.measurement.fake_device import FakeDevice
+from workers.measurement.latency import (
+    PAIRS_PER_ROUND,
+    SINGLE_RUNS,
+    PairTimings,
+    time_alone,
+    time_pairs,
+)
+from workers.measurement.pinning import pinned
+from workers.measurement.statistics import QuantileEstimate, estimate_quantile
+from workers.measurement.timed_block import Invoke, clocks_for
+from workers.runtimes.registry import find_runtime
+
+
+def time_fakes(
+    device: FakeDevice,
+    candidate: Callable[[int], Invoke],
+    *,
+    reference_ns: float = 250_000,
+    min_pairs: int = 64,
+    relative_ci: float = 0.01,
+    time_limit_s: float = 20,
+) -> PairTimings:
+    return time_pairs(
+        lambda index: (candidate(index), device.network(reference_ns)),
+        device.clocks,
+        0,
+        min_pairs=min_pairs,
+        relative_ci=relative_ci,
+        time_limit_s=time_limit_s,
+    )
+
+
+def test_the_ratio_is_exact_where_nothing_disturbs() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, lambda _: device.network(1_500_000))
+    assert timings.ratios.shape == (8, PAIRS_PER_ROUND)
+    np.testing.assert_array_equal(timings.ratios, 6.0)
+    assert timings.ended_by == "confidence"
+    assert (timings.candidate_repeats, timings.reference_repeats) == (1, 6)
+    assert timings.wall_ns.size >= SINGLE_RUNS
+    np.testing.assert_array_equal(timings.wall_ns, 1_500_000)
+
+
+def test_a_neighbours_load_cancels_out() -> None:
+    """The device slows down by half from round to round: the ratios do not move."""
+    device = FakeDevice()
+
+    def candidate(index: int) -> Invoke:
+        device.load = 1.0 + 0.5 * (index % 2)
+        return device.network(1_000_000)
+
+    timings = time_fakes(device, candidate)
+    np.testing.assert_allclose(timings.ratios, 4.0)
+    assert timings.wall_ns.max() == 1.5 * timings.wall_ns.min()
+
+
+def test_quick_networks_are_repeated_within_a_block() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, lambda _: device.network(20_000))
+    assert (timings.candidate_repeats, timings.reference_repeats) == (25, 2)
+    np.testing.assert_allclose(timings.ratios, 0.08)
+
+
+def test_rounds_are_added_until_the_interval_is_narrow() -> None:
+    device = FakeDevice()
+    random = np.random.default_rng(0)
+
+    def candidate(_: int) -> Invoke:  # each session is dealt a latency of its own
+        return device.network(1_000_000 * (1 + 0.05 * random.standard_normal()))
+
+    timings = time_fakes(device, candidate)
+    assert len(timings.ratios) > 8
+    assert timings.ended_by == "confidence"
+    median = estimate_quantile(timings.ratios, 0.5, 0)
+    assert median.relative_half_width <= 0.01
+    assert len(timings.wall_ns) == 8  # single runs are taken in the first rounds alone
+
+
+def test_the_time_limit_ends_what_will_not_settle() -> None:
+    device = FakeDevice()
+    random = np.random.default_rng(0)
+    timings = time_fakes(
+        device,
+        lambda _: device.network(20e6 * (1 + random.random())),
+        relative_ci=1e-6,
+        time_limit_s=20,
+    )
+    assert timings.ended_by == "time_limit"
+    assert timings.ratios.size > 64
+    assert 20e9 <= device.wall_ns < 25e9
+
+
+def test_the_fewest_pairs_are_taken_even_beyond_the_time_limit() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, lambda _: device.network(1e9), min_pairs=20, time_limit_s=1)
+    assert timings.ratios.shape == (3, PAIRS_PER_ROUND)
+    assert timings.wall_ns.shape == (3, 4)
+    assert timings.candidate_repeats == 1
+
+
+def test_sessions_of_one_round_are_gone_before_the_next_are_loaded() -> None:
+    device = FakeDevice()
+    alive: list[int] = []
+
+    class Loaded:
+        def __init__(self, run: Invoke) -> None:
+            self.run = run
+            alive.append(1)
+
+        def __call__(self) -> None:
+            self.run()
+
+        def __del__(self) -> None:
+            alive.pop()
+
+    def candidate(_: int) -> Invoke:
+        assert alive == []
+        return Loaded(device.network(1_000_000))
+
+    time_fakes(device, candidate)
+
+
+def test_garbage_is_collected_between_but_not_within_timings() -> None:
+    device = FakeDevice()
+    network = device.network(1_000_000)
+    enabled: list[bool] = []
+
+    def invoke() -> None:
+        enabled.append(gc.isenabled())
+        network()
+
+    time_fakes(device, lambda _: invoke)
+    assert not any(enabled)
+    assert gc.isenabled()
+
+
+def test_alone_gives_the_median_of_fresh_sessions() -> None:
+    device = FakeDevice()
+    estimate = time_alone(
+        lambda index: device.network(250_000 + 1_000 * index), device.clocks, seed=0, rounds=5
+    )
+    assert estimate.value == 252_000
+    assert estimate.n == 5 * PAIRS_PER_ROUND
+
+
+# From here on: ONNX Runtime on this machine, however busy it is.
+
+
+@pytest.fixture(scope="module")
+def ratio_of(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[int, int, int], QuantileEstimate]:
+    runtime = find_runtime("onnxruntime")
+    sample = (torch.randn(1, 64, 128),)
+    paths = {}
+    for blocks in (2, 8):
+        torch.manual_seed(blocks)
+        layers = [layer for _ in range(blocks) for layer in (nn.Linear(128, 128), nn.GELU())]
+        folder = tmp_path_factory.mktemp(f"blocks{blocks}")
+        paths[blocks] = runtime.export(nn.Sequential(*layers).eval(), sample, folder).path
+
+    def fresh(blocks: int) -> Invoke:
+        session = runtime.load(paths[blocks])
+        session.prepare(sample)
+        return session.invoke
+
+    def ratio(candidate: int, reference: int, seed: int) -> QuantileEstimate:
+        with pinned(1):
+            timings = time_pairs(
+                lambda _: (fresh(candidate), fresh(reference)),
+                clocks_for(1),
+                seed,
+                min_pairs=64,
+                relative_ci=0.01,
+                time_limit_s=3,
+            )
+        return estimate_quantile(timings.ratios, 0.5, seed)
+
+    return ratio
+
+
+def test_four_times_the_layers_take_some_four_times_as_long(
+    ratio_of: Callable[[int, int, int], QuantileEstimate],
+) -> None:
+    ratio = ratio_of(8, 2, 0)
+    assert 3 < ratio.value < 5
+    assert ratio.sem < 0.1 * ratio.value
+
+
+def test_a_network_is_as_quick_as_itself(
+    ratio_of: Callable[[int, int, int], QuantileEstimate],
+) -> None:
+    """Of six comparisons with itself, at least four have 1 in the interval of 3 errors."""
+    ratios = [ratio_of(8, 8, seed) for seed in range(6)]
+    covering = [abs(ratio.value - 1) <= 3 * ratio.sem for ratio in ratios]
+    assert sum(covering) >= 4, ratios
+    assert all(abs(ratio.value - 1) < 0.05 for ratio in ratios)

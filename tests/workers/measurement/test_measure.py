@@ -1,0 +1,111 @@
+"""The whole measurement, for real, in every runtime."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_spaces.metric import MEASURED_METRICS
+from search_spaces.recipe import ArmInfeasible
+from service.domain.device import MeasurementSettings
+from workers.measurement.measure import Measured, measure
+from workers.runtimes.registry import RUNTIME_NAMES
+
+
+class SmallTagger(nn.Module):
+    """Token ids (1 x 16, int64) to tags."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(40, width)
+        self.layers = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.tags = nn.Linear(width, 5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        present = (ids != 0)[..., None]
+        return self.tags(self.layers(self.tokens(ids) * present))
+
+
+@pytest.fixture(scope="module")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def measure_tagger(width: int, runtime: str, cache_folder: Path, folder: Path) -> Measured:
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(width)
+    network = SmallTagger(width)
+    with torch.no_grad():
+        network.layers[0].weight[:3] = 0
+    inputs = [(torch.randint(0, 40, (1, 16)),) for _ in range(3)]
+    settings = MeasurementSettings.model_validate({"runtime": runtime, "time_limit_s": 3})
+    return measure(network, inputs, settings, cache_folder, folder, 7)
+
+
+@pytest.mark.parametrize("runtime", RUNTIME_NAMES)
+def test_every_metric_is_measured_with_its_noise(
+    runtime: str, cache_folder: Path, tmp_path: Path
+) -> None:
+    measured = measure_tagger(32, runtime, cache_folder, tmp_path)
+    assert list(measured.metrics) == [metric.name for metric in MEASURED_METRICS]
+    figures = {name: estimate.mean for name, estimate in measured.metrics.items()}
+    assert figures["weight_count"] == 40 * 32 + 2 * 32 * 64 + 64 + 32 + 32 * 5 + 5
+    assert figures["nonzero_weight_count"] == figures["weight_count"] - 3 * 32
+    assert figures["macs"] == 16 * (2 * 32 * 64 + 32 * 5)
+    assert figures["file_size_bytes"] == measured.exported_path.stat().st_size
+    assert measured.exported_path.parent == tmp_path
+    assert figures["export_s"] > 0
+    assert figures["peak_memory_bytes"] > 0
+    # Alone on the core, CPU time and wall time of one inference are about the same.
+    assert figures["latency_ms"] == pytest.approx(figures["latency_p50_ms"], rel=0.5)
+    assert figures["latency_p50_ms"] <= figures["latency_p90_ms"] <= figures["latency_p99_ms"]
+    latency = measured.metrics["latency_ms"]
+    assert latency.sem is not None
+    assert 0 < latency.sem < 0.1 * latency.mean
+    assert latency.n >= 64
+    assert measured.metrics["latency_p99_ms"].n >= 662
+
+    protocol = measured.protocol
+    assert json.loads(json.dumps(protocol)) == protocol
+    assert protocol["runtime"] == runtime
+    assert protocol["pairs"] == latency.n == 8 * protocol["rounds"]
+    assert protocol["seed"] == 7
+    assert protocol["agreement_worst_relative_error"] < 1e-4
+    assert protocol["candidate_repeats"] * latency.mean > 0.3
+    assert len(protocol["pinned_cores"]) == 1
+    assert protocol["reference"]["latency_ms"] > 0
+    assert protocol["input_shapes"] == [[1, 16]]
+
+
+def test_a_larger_network_is_measured_slower(cache_folder: Path, tmp_path: Path) -> None:
+    small = measure_tagger(64, "onnxruntime", cache_folder, tmp_path / "small").metrics
+    large = measure_tagger(256, "onnxruntime", cache_folder, tmp_path / "large").metrics
+    for metric in ("latency_ms", "latency_p50_ms", "peak_memory_bytes", "file_size_bytes", "macs"):
+        assert large[metric].mean > 1.5 * small[metric].mean
+
+
+class AnotherWhenExported(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * (1.02 if torch.compiler.is_exporting() else 1.0)
+
+
+def test_a_network_whose_export_answers_otherwise_is_not_measured(
+    cache_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ArmInfeasible, match=r"output on input 0 differs from torch's by 0\.02"):
+        measure(
+            AnotherWhenExported(),
+            [(torch.ones(1, 4),)],
+            MeasurementSettings(),
+            cache_folder,
+            tmp_path,
+            0,
+        )
