@@ -1,6 +1,9 @@
 """Experiments on the wire; the body that creates one is `domain.ExperimentSpec` itself."""
 
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from search_spaces.values import Value
 from service.domain.experiment import Experiment, ExperimentSpec, ExperimentStatus
@@ -41,4 +44,4 @@ class ExperimentValidation(Value):
 class BudgetChange(Value):
     """The new total number of trials; it may only rise."""
 
-    trials: int
+    trials: Annotated[int, Field(ge=1, le=1_000_000)]

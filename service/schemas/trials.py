@@ -20,8 +20,12 @@ class AttachRequest(Value):
 
 
 class AskRequest(Value):
-    """Asks for the next candidate to run elsewhere, to be told within `lease_seconds`."""
+    """Asks for the next candidate to run elsewhere, to be told within `lease_seconds`.
 
+    wait_s: how long to wait for one if none is ready yet.
+    """
+
+    wait_s: Annotated[float, Field(ge=0, le=30)] = 0.0
     lease_seconds: Annotated[float, Field(gt=0, le=2_592_000)] = 86_400.0
 
 
