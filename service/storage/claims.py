@@ -120,4 +120,4 @@ def ready_stage_counts(connection: Connection, experiment_id: str) -> dict[Stage
         .where(stages.c.experiment_id == experiment_id, stages.c.status == StageStatus.READY)
         .group_by(stages.c.kind)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())

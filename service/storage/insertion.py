@@ -13,4 +13,5 @@ def insert_if_absent(connection: Connection, table: Table, values: dict[str, Any
     """
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    returned = connection.execute(statement.returning(*table.primary_key))
+    return returned.first() is not None

