@@ -59,10 +59,10 @@ _VARIANTS: dict[str, Mapping[str, ParameterValue | None]] = {
         "attention_pruning": "heads",
         "attention_sparsity": 0.75,
         "ffn_pruning": "neurons",
-        "ffn_sparsity": 0.95,
+        "ffn_sparsity": 0.9,
         "embedding_sparsity": 0.9,
-        "recovery_share": 0.1,
-        "recovery_lr_ratio": 0.1,
+        "recovery_share": 0.2,
+        "recovery_lr_ratio": 0.2,
     },
 }
 

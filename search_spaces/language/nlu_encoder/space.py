@@ -19,9 +19,9 @@ from search_spaces.space import Citation, SearchSpace
 
 _ENCODER: tuple[Parameter, ...] = (
     ChoiceParameter(name="embedding_buckets", values=(1024, 2048, 4096, 8192)),
-    IntParameter(name="embedding_dim", low=8, high=96, step=8),
+    IntParameter(name="embedding_dim", low=16, high=96, step=16),
     IntParameter(name="width", low=32, high=192, step=16),
-    IntParameter(name="layers", low=1, high=6),
+    IntParameter(name="layers", low=1, high=4),
     IntParameter(name="heads", low=1, high=6),
     ChoiceParameter(name="head_dim", values=(8, 16, 24, 32)),
     FloatParameter(name="ffn_ratio", low=0.5, high=3.0, step=0.5),
@@ -38,17 +38,17 @@ _ENCODER: tuple[Parameter, ...] = (
 )
 
 _COMPRESSION: tuple[Parameter, ...] = (
-    IntParameter(name="dropped_layers", low=0, high=3),
+    IntParameter(name="dropped_layers", low=0, high=2),
     ChoiceParameter(
         name="drop_criterion",
         values=("angular", "alternate", "last"),
-        when=Condition(parameter="dropped_layers", values=(1, 2, 3)),
+        when=Condition(parameter="dropped_layers", values=(1, 2)),
     ),
     ChoiceParameter(name="ffn_pruning", values=("none", "neurons", "unstructured", "two_of_four")),
     FloatParameter(
         name="ffn_sparsity",
         low=0.1,
-        high=0.95,
+        high=0.9,
         when=Condition(parameter="ffn_pruning", values=("neurons", "unstructured")),
     ),
     ChoiceParameter(
@@ -57,7 +57,7 @@ _COMPRESSION: tuple[Parameter, ...] = (
     FloatParameter(
         name="attention_sparsity",
         low=0.1,
-        high=0.95,
+        high=0.9,
         when=Condition(parameter="attention_pruning", values=("heads", "unstructured")),
     ),
     ChoiceParameter(name="embedding_sparsity", values=(0.0, 0.5, 0.75, 0.9)),
@@ -65,15 +65,15 @@ _COMPRESSION: tuple[Parameter, ...] = (
 )
 
 _RECIPE: tuple[Parameter, ...] = (
-    FloatParameter(name="learning_rate", low=3e-4, high=2e-2, scale="log"),
-    FloatParameter(name="warmup_share", low=0.0, high=0.3),
+    FloatParameter(name="learning_rate", low=1e-3, high=1e-2, scale="log"),
+    FloatParameter(name="warmup_share", low=0.0, high=0.2),
     FloatParameter(name="weight_decay", low=1e-4, high=0.3, scale="log"),
-    FloatParameter(name="dropout", low=0.0, high=0.4),
-    FloatParameter(name="label_smoothing", low=0.0, high=0.2),
+    FloatParameter(name="dropout", low=0.0, high=0.2),
+    FloatParameter(name="label_smoothing", low=0.0, high=0.1),
     IntParameter(name="batch_size", low=16, high=64, scale="log"),
     FloatParameter(name="slot_loss_weight", low=0.5, high=4.0, scale="log"),
-    FloatParameter(name="recovery_share", low=0.1, high=0.6),
-    FloatParameter(name="recovery_lr_ratio", low=0.1, high=1.0, scale="log"),
+    FloatParameter(name="recovery_share", low=0.2, high=0.6),
+    FloatParameter(name="recovery_lr_ratio", low=0.2, high=1.0, scale="log"),
 )
 
 _BASELINE = Arm(
