@@ -81,27 +81,37 @@ class SuggestionRounds:
 
     def take_answer(self) -> None:
         """Adds the model's candidates, if they have come; falls back if it failed or died."""
-        question = self._question
         try:
             answer = self._model.poll()
-            if answer is None or question is None:
+            if answer is None or self._question is None:
                 return
-            self._question = None
-            self._waits.pop(question.experiment_id, None)
-            if not self._pools.add(question.experiment_id, answer.unwrap()):
-                self._rest(question.experiment_id)
+            suggestions = answer.unwrap()
         except SearchSpaceExhausted as error:
-            if question is not None:
-                self._pools.note_exhausted(question.experiment_id, str(error))
+            self._pools.note_exhausted(self._answered(), str(error))
         except (SuggestionFailed, ModelProcessDied) as error:
             self._model_failed(str(error))
+        else:
+            experiment_id = self._answered()
+            if not self._pools.add(experiment_id, suggestions):
+                self._rest(experiment_id)
+
+    def _answered(self) -> str:
+        """The experiment whose question is answered now; it waits no more."""
+        if self._question is None:
+            raise RuntimeError("the model answered, yet was not asked")
+        experiment_id, self._question = self._question.experiment_id, None
+        self._waits.pop(experiment_id, None)
+        return experiment_id
 
     def _model_failed(self, reason: str) -> None:
+        """Fills in for the request that failed or, if there was none yet, for all that wait."""
         _logger.warning("No suggestion from the model: %s", reason)
-        question, self._question = self._question, None
-        if question is not None:
-            self._waits.pop(question.experiment_id, None)
-            self._pools.fall_back(question.experiment_id, reason)
+        if self._question is not None:
+            self._pools.fall_back(self._answered(), reason)
+            return
+        for experiment_id in self._waits:
+            if self._pools.is_empty(experiment_id):
+                self._pools.fall_back(experiment_id, reason)
 
     def _waiting_since(self, experiment_id: str) -> float:
         wait = self._waits.get(experiment_id)

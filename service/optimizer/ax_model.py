@@ -94,15 +94,14 @@ class AxModel:
         return [-math.inf if math.isnan(value) else float(value) for value in values]
 
     def predict(self, arm: Arm) -> dict[str, dict[str, float]]:
-        """The posterior mean and standard deviation of each metric at the arm."""
+        """The posterior mean and standard deviation of each metric at the arm, where finite."""
         means, covariances = self._adapter.predict([self._features(arm)])
-        return {
-            metric: {
-                "mean": float(means[name][0]),
-                "sd": math.sqrt(max(float(covariances[name][name][0]), 0.0)),
-            }
-            for name, metric in self._metrics.items()
-        }
+        found: dict[str, dict[str, float]] = {}
+        for name, metric in self._metrics.items():
+            mean, variance = float(means[name][0]), float(covariances[name][name][0])
+            if math.isfinite(mean) and math.isfinite(variance):
+                found[metric] = {"mean": mean, "sd": math.sqrt(max(variance, 0.0))}
+        return found
 
     @property
     def acquisition_name(self) -> str:
