@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from search_spaces.recipe import ArmInfeasible
 from search_spaces.registry import UnknownSearchSpace
 from workers.environment import stage_environment
-from workers.errors import GrantRefused
+from workers.errors import MetricsDisagree, WallClockLimitReached, WorkerError
 from workers.safe_text import safe_text
 from workers.stage_result import StageFailed, StageInfeasible
 
@@ -41,7 +41,9 @@ def blame(error: BaseException) -> StageInfeasible | StageFailed:
 
 
 def _is_of_the_machine(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | UnknownSearchSpace | GrantRefused):
+    if isinstance(error, MetricsDisagree | WallClockLimitReached):
+        return False
+    if isinstance(error, MemoryError | UnknownSearchSpace | WorkerError):
         return True
     if isinstance(error, OSError):
         return error.errno in _MACHINE_ERRNOS

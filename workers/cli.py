@@ -47,7 +47,7 @@ def run(
     )
     taken = take_name(settings.data_folder, settings.name)
     try:
-        with Client(url, token) as client:
+        with Client(url, token, tries=1) as client:
             daemon = Daemon(client, settings, installed_registry(), taken)
             _obey_signals(daemon)
             daemon.run()

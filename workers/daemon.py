@@ -4,6 +4,7 @@ import logging
 import random
 import shutil
 import threading
+import uuid
 from collections.abc import Iterator
 
 from search_spaces.registry import Registry
@@ -19,7 +20,7 @@ from workers.attempt import Attempts
 from workers.delivery import Delivery
 from workers.name_lock import NameLock
 from workers.registration import registration
-from workers.server import FINAL_REFUSALS, Server
+from workers.server import FINAL_REFUSALS, Server, WorkerStatus
 from workers.settings import WorkerSettings
 from workers.shutdown import Shutdown
 from workers.spool import Spool
@@ -57,6 +58,7 @@ class Daemon:
         self._registering = threading.Lock()
         self._claiming = threading.Lock()
         self._worker_id: str | None = None
+        self._claim_key = uuid.uuid4().hex
         self._times = LeaseTimes()
         self._refusal: ArchfrontError | None = None
 
@@ -103,7 +105,7 @@ class Daemon:
         while not self._shutdown.wait(_DELIVER_REST_EVERY_S):
             self._delivery.deliver_rest()
 
-    def _tell_status(self, status: str) -> None:
+    def _tell_status(self, status: WorkerStatus) -> None:
         if self._worker_id is None:
             return
         try:
@@ -131,6 +133,7 @@ class Daemon:
                         return None
                     continue
                 self._worker_id, self._times = registered.worker_id, registered.times
+                self._claim_key = uuid.uuid4().hex  # a key belongs to one request's content
                 _logger.info(
                     "Registered as %s with %d slots.", self._registration.name, self._settings.slots
                 )
@@ -166,7 +169,12 @@ class Daemon:
         with self._claiming:
             if self._shutdown.is_draining or self._worker_id is None:
                 return None
-            return self._server.claim(self._worker_id, self._settings.claim_wait_s)
+            grant = self._server.claim(
+                self._worker_id, self._settings.claim_wait_s, key=self._claim_key
+            )
+            # Kept until there was an answer: had it been lost, the same lease comes again.
+            self._claim_key = uuid.uuid4().hex
+            return grant
 
     def _work_off(self, grant: LeaseGrant, slot: int) -> None:
         if self._shutdown.is_draining:

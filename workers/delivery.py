@@ -66,7 +66,7 @@ class Delivery:
         report = spooled.report
         if isinstance(report, CompleteReport):
             for artifact in report.body.artifacts:
-                self._server.upload_artifact(spooled.file(artifact.sha256), artifact.sha256)
+                self._server.upload_artifact(spooled.file(artifact.sha256))
             self._server.complete(report.lease_id, report.body)
         elif isinstance(report, FailReport):
             self._server.fail(report.lease_id, report.body)

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +13,9 @@ from service.schemas.leases import (
     CurvePointReport,
     LogChunk,
 )
+
+_MAX_CURVE_BYTES_PER_REQUEST = 256 * 1024
+"""Of the curve's own lines; well within what the server takes as one body."""
 
 
 class GrowingLog:
@@ -67,15 +71,23 @@ class GrowingCurve:
         self._path = path
         self._read_bytes = 0
         self._unfinished = b""
-        self._waiting: list[CurvePointReport] = []
+        self._waiting: list[tuple[CurvePointReport, int]] = []
         self._pending: tuple[CurvePointReport, ...] = ()
 
     def points(self) -> tuple[CurvePointReport, ...]:
         """The next points, in order."""
         if not self._pending:
             self._read()
-            self._pending = tuple(self._waiting[:MAX_CURVE_POINTS_PER_REQUEST])
+            self._pending = tuple(self._next())
         return self._pending
+
+    def _next(self) -> Iterator[CurvePointReport]:
+        size_bytes = 0
+        for point, line_bytes in self._waiting[:MAX_CURVE_POINTS_PER_REQUEST]:
+            size_bytes += line_bytes
+            if size_bytes > _MAX_CURVE_BYTES_PER_REQUEST:
+                return
+            yield point
 
     def sent(self) -> None:
         """The points have arrived."""
@@ -90,11 +102,15 @@ class GrowingCurve:
             content = file.read()
         self._read_bytes += len(content)
         *lines, self._unfinished = (self._unfinished + content).split(b"\n")
-        self._waiting += [point for point in map(_point, lines) if point is not None]
+        for line in lines:
+            point = _point(line)
+            if point is not None:
+                self._waiting.append((point, len(line)))
 
 
 def _point(line: bytes) -> CurvePointReport | None:
-    # A point that the wire refuses (a metric's name, too many metrics) must not cost the lease.
+    # A point that the wire refuses (a metric's name, too many metrics) must not cost the lease;
+    # 50 metrics with names of at most 200 characters always fit into one request.
     try:
         return CurvePointReport.model_validate(json.loads(line))
     except (ValueError, ValidationError):

@@ -19,6 +19,9 @@ FIRST_RETRY_S = 0.5
 """After a heartbeat that did not arrive; doubled each time, up to the interval."""
 
 
+_SHORTEST_TIMEOUT_S = 2.0
+
+
 class LeaseHeartbeat:
     """Beats at the server's interval while the `with` block lasts, from a thread.
 
@@ -81,7 +84,9 @@ class LeaseHeartbeat:
             )
             sent_at_s = time.monotonic()
             try:
-                reply = self._server.heartbeat(grant.lease_id, heartbeat)
+                reply = self._server.heartbeat(
+                    grant.lease_id, heartbeat, timeout_s=max(_SHORTEST_TIMEOUT_S, grant.heartbeat_s)
+                )
             except (LeaseLost, LeaseNotFound) as error:
                 _logger.warning("Lost the lease of %s: %s", _stage_name(self._lease), error)
                 self._lease.lose()

@@ -1,9 +1,16 @@
 """What a worker asks of the server, and which of its refusals are final."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from service.domain.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from service.domain.errors import (
+    ArtifactNotFound,
+    Conflict,
+    InvalidRequest,
+    LeaseNotFound,
+    TooLarge,
+    WorkerNotFound,
+)
 from service.schemas.leases import (
     CompleteRequest,
     FailRequest,
@@ -15,12 +22,26 @@ from service.schemas.leases import (
 )
 from service.schemas.workers import WorkerRegistered, WorkerRegistration
 
-FINAL_REFUSALS = (Conflict, NotFound, InvalidRequest, TooLarge)
-"""The same request would be refused again. All other errors may pass: it is worth a retry."""
+WorkerStatus = Literal["online", "draining", "stopped"]
+
+FINAL_REFUSALS = (
+    Conflict,
+    InvalidRequest,
+    TooLarge,
+    LeaseNotFound,
+    WorkerNotFound,
+    ArtifactNotFound,
+)
+"""The same request would be refused again. All other errors may pass: it is worth a retry.
+
+A bare `NotFound` is none of them: it comes from a place that is not our server.
+"""
 
 
 class Server(Protocol):
-    """The part of `service.client.Client` that a worker uses; each call is one request.
+    """The part of `service.client.Client` that a worker uses.
+
+    The worker itself tries again, for it knows its leases: each call may be a single request.
 
     Raises: service.domain.errors.ArchfrontError, as the server answers or is out of reach.
     """
@@ -29,15 +50,15 @@ class Server(Protocol):
         """Makes the worker known."""
         ...
 
-    def set_worker_status(self, worker_id: str, status: str) -> object:
+    def set_worker_status(self, worker_id: str, status: WorkerStatus) -> object:
         """Tells that the worker drains or has stopped."""
         ...
 
-    def claim(self, worker_id: str, wait_s: float) -> LeaseGrant | None:
-        """One stage, or None if none became ready within `wait_s`."""
+    def claim(self, worker_id: str, wait_s: float, *, key: str) -> LeaseGrant | None:
+        """One stage, or None if none became ready within `wait_s`; the same for the same key."""
         ...
 
-    def heartbeat(self, lease_id: str, heartbeat: Heartbeat) -> HeartbeatReply:
+    def heartbeat(self, lease_id: str, heartbeat: Heartbeat, *, timeout_s: float) -> HeartbeatReply:
         """Renews a lease."""
         ...
 
@@ -53,8 +74,8 @@ class Server(Protocol):
         """Reports an infeasible arm."""
         ...
 
-    def upload_artifact(self, path: Path, sha256: str) -> object:
-        """Sends a file; sending it again is harmless."""
+    def upload_artifact(self, file: Path) -> str:
+        """Sends a file and gives its SHA-256; sending it again is harmless."""
         ...
 
     def download_artifact(self, sha256: str, path: Path) -> object:

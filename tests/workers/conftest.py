@@ -1,4 +1,6 @@
 import contextlib
+import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.workers.fake_server import FakeServer
+from tests.workers.running_worker import RunningWorker
 from tests.workers.waiting import eventually, processes_with
 
 STRANGER_PACKAGE = Path(__file__).parent / "stranger_package"
@@ -31,3 +35,31 @@ def nothing_left_running(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     assert ended, f"left running: {left}"
+
+
+@pytest.fixture
+def quick_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run without torch, in a tenth of a second."""
+    script = Path(__file__).with_name("quick_stage.py")
+
+    def command(order_path: Path) -> list[str]:
+        return [sys.executable, str(script), str(order_path), str(os.getpid())]
+
+    monkeypatch.setattr("workers.attempt.stage_command", command)
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+def url(server: FakeServer) -> Iterator[str]:
+    with server.listening() as address:
+        yield address
+
+
+@pytest.fixture
+def worker(url: str, tmp_path: Path, nothing_left_running: str) -> Iterator[RunningWorker]:
+    with RunningWorker(url, tmp_path) as running:
+        yield running

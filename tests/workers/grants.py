@@ -15,7 +15,7 @@ def make_grant(parameters: dict[str, Any] | None = None, **changes: Any) -> Leas
         "epoch": 1,
         "expires_at": datetime.now(UTC) + timedelta(seconds=60),
         "ttl_s": 60.0,
-        "heartbeat_s": 15.0,
+        "heartbeat_s": 0.1,
         "experiment_id": "experiment-1",
         "experiment_name": "tiny-search",
         "trial_number": 0,

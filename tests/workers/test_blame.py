@@ -5,7 +5,7 @@ import pytest
 from search_spaces.recipe import ArmInfeasible
 from search_spaces.registry import UnknownSearchSpace
 from workers.blame import blame, remedy_for_missing_module
-from workers.errors import GrantRefused, MetricsDisagree, WallClockLimitReached
+from workers.errors import ArtifactDamaged, GrantRefused, MetricsDisagree, WallClockLimitReached
 
 
 def raised(error: BaseException) -> BaseException:
@@ -32,6 +32,7 @@ def test_an_infeasible_arm_is_the_arms_own_fault():
         ),
         UnknownSearchSpace("no search space 'x' is installed"),
         GrantRefused("cannot"),
+        ArtifactDamaged("another SHA-256"),
     ],
 )
 def test_the_machines_fault(error):

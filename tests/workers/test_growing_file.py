@@ -92,3 +92,19 @@ def test_a_point_that_the_wire_refuses_is_left_out(tmp_path):
         '{"step": 1, "metrics": {"1 bad name": 1}}\nnot json\n{"step": 2, "metrics": {}}\n'
     )
     assert [point.step for point in GrowingCurve(path).points()] == [2]
+
+
+def test_wide_points_are_spread_over_several_requests(tmp_path):
+    path = tmp_path / "curve.jsonl"
+    metrics = {f"metric_{number}_{'x' * 150}": 1.0 for number in range(50)}
+    path.write_text(
+        "".join(json.dumps({"step": step, "metrics": metrics}) + "\n" for step in range(100))
+    )
+    curve = GrowingCurve(path)
+    steps = []
+    while points := curve.points():
+        size_bytes = sum(len(point.model_dump_json()) for point in points)
+        assert size_bytes <= 256 * 1024
+        steps += [point.step for point in points]
+        curve.sent()
+    assert steps == list(range(100))

@@ -83,7 +83,7 @@ class TinyRecipe:
             loss = (network(inputs) - inputs.sum(1, keepdim=True).sin()).square().mean()
             loss.backward()
             optimizer.step()
-            error = float(loss)
+            error = loss.item()
             if arm.parameters["behaviour"] == "diverge" and step == 3:
                 error = float("inf")
             yield CurvePoint(step, {"error": error})
