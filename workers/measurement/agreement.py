@@ -61,7 +61,7 @@ def check_agreement(
         with torch.no_grad():
             flat, _ = tree_flatten_with_path(network(*one))
         named = {
-            f"output{keystr(path)}": leaf.numpy()
+            f"output{keystr(path)}": leaf.detach().numpy()
             for path, leaf in flat
             if isinstance(leaf, torch.Tensor)
         }

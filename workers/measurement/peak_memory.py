@@ -61,14 +61,17 @@ def measure_peak_memory(
 
 
 def _probe(order: str) -> tuple[int, str]:
-    done = subprocess.run(  # noqa: S603  (our own interpreter and module)
-        [sys.executable, "-m", "workers.measurement.peak_memory_process", order],
-        capture_output=True,
-        text=True,
-        timeout=_TIME_LIMIT_S,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    try:
+        done = subprocess.run(  # noqa: S603  (our own interpreter and module)
+            [sys.executable, "-m", "workers.measurement.peak_memory_process", order],
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT_S,
+            check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MemoryProbeDied(f"it gave no figure within {_TIME_LIMIT_S} s") from error
     if done.returncode != 0:
         raise MemoryProbeDied(
             f"it ended with exit code {done.returncode} (negative: by a signal; -9 often means "

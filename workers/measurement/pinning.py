@@ -1,4 +1,4 @@
-"""Chooses the cores to measure on and keeps the process there for a while."""
+"""Chooses the cores to measure on and keeps the measuring thread there for a while."""
 
 import os
 import time
@@ -13,9 +13,9 @@ _LOOK_S = 0.05
 
 @contextmanager
 def pinned(threads: int) -> Iterator[tuple[int, ...] | None]:
-    """Keeps this process and the threads it starts on as many cores; gives their numbers.
+    """Keeps this thread and those it starts on as many cores; gives their numbers.
 
-    Of the cores the process may use, it takes the fastest kind, of these the least busy ones
+    Of the cores it may use, it takes the fastest kind, of these the least busy ones
     (ties: the highest numbers, for interrupts gather on the lowest). Afterwards it may use all of
     them again. None where the system has no such thing as affinity.
     Raises: GrantRefused if there are fewer cores than `threads`.

@@ -59,6 +59,7 @@ class ExecuTorch:
 
     def load(self, path: Path, threads: int = 1) -> "ExecuTorchSession":
         """Loads `path`; `threads` holds for every ExecuTorch session of this process."""
+        path.stat()  # a file that is not there is not the network's fault: OSError
         if bindings._threadpool_get_thread_count() != threads:  # noqa: SLF001  (no public way)
             bindings._unsafe_reset_threadpool(threads)  # noqa: SLF001
         try:

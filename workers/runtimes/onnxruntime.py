@@ -50,6 +50,7 @@ class OnnxRuntime:
 
     def load(self, path: Path, threads: int = 1) -> "OnnxRuntimeSession":
         """Loads `path` with all graph optimisations; see `Runtime.load`."""
+        path.stat()  # a file that is not there is not the network's fault: OSError
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

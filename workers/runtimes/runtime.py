@@ -75,6 +75,6 @@ class Runtime(Protocol):
     def load(self, path: Path, threads: int = 1) -> Session:
         """Loads an exported network; with one thread it computes in the calling thread alone.
 
-        Raises: LoadFailed if the runtime refuses the file; RuntimeMissing if it is not installed.
+        Raises: LoadFailed if the runtime refuses the file; OSError if it cannot be read.
         """
         ...

@@ -168,5 +168,10 @@ def test_a_damaged_file_is_refused(runtime: Runtime, tmp_path: Path) -> None:
         runtime.load(path)
 
 
+def test_a_missing_file_is_not_the_networks_fault(runtime: Runtime, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        runtime.load(tmp_path / "no-such.bin")
+
+
 def test_the_version_is_the_installed_one(runtime: Runtime) -> None:
     assert runtime.version() == version(runtime.name)
