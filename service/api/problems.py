@@ -125,7 +125,9 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
 
 def _allowed(path: str, routes: Sequence[APIRoute]) -> str:
     """The methods of all routes at this path; Starlette names only the first one's."""
-    found = {method for route in routes if route.path_regex.match(path) for method in route.methods}
+    found = {
+        method for route in routes if route.path_regex.match(path) for method in route.methods or ()
+    }
     return ", ".join(sorted(found))
 
 
