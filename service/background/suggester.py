@@ -4,7 +4,7 @@
 here, at once; those of the model come from a child process (`model_worker`), so that a slow,
 hung or crashed model never keeps a worker idle. Any number of suggesters may share a database:
 the transaction that adds candidates keeps to pool and budget, and what comes too late is
-dropped. This process imports neither torch nor Ax and takes about 110 MB.
+dropped. This process imports neither torch nor Ax and takes about 140 MB.
 """
 
 import argparse

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _POOL_SPACE_FILLING = 128
 _POOL_NEIGHBOURS = 128
-_SAME_WITHIN = 6
+_SAME_WITHIN = 8
 """Decimals of the unit cube to which two arms must agree to count as one."""
 
 
