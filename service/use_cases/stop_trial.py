@@ -46,6 +46,8 @@ def end_by_wish(
     if trial.status is TrialStatus.CANDIDATE:
         end_trial(connection, experiment, trial, TrialStatus.CANCELLED, now=now, reason=reason)
         return
+    if trial.stop_requested == "cancel":
+        how = "cancel"  # its worker is to drop the work already
     request_stop(connection, trial, how, reason)
     trial = trial_by_id(connection, trial.id)
     leased = next((s for s in trial.stages if s.status is StageStatus.LEASED), None)
