@@ -97,7 +97,6 @@ def upgrade() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("transaction_id", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(length=200), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("experiment_id", sa.String(length=40)),

@@ -1,23 +1,21 @@
 """The database: SQLite or PostgreSQL by URL, one transaction at a time, and its clock."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.domain.errors import InvalidRequest, Unavailable
+from service.storage.clock import CLOCK_OPTION, Clock
+from service.storage.events import forget_waiting, write_waiting
 from service.storage.migrate import upgrade_to_head
 
 _BUSY_TIMEOUT_S = 30
-_CLOCK = "archfront_clock"
 _WRITES = "archfront_writes"
-
-Clock = Callable[[], datetime]
 
 
 class Database:
@@ -39,7 +37,7 @@ class Database:
                 "an in-memory database loses what it acknowledged; write sqlite:///path/to/file"
             )
         self._engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed)
-        options: dict[str, Any] = {_CLOCK: clock}
+        options: dict[str, Any] = {CLOCK_OPTION: clock}
         self._reader = self._engine.execution_options(**options, **{_WRITES: False})
         self._writer = self._engine.execution_options(**options, **{_WRITES: True})
         # SQLite has one writer; threads of one process queue here instead of polling its lock.
@@ -65,7 +63,9 @@ class Database:
             self._writers_turn(),
             self._writer.begin() as connection,
         ):
+            forget_waiting(connection)
             yield connection
+            write_waiting(connection)
 
     @contextmanager
     def _writers_turn(self) -> Iterator[None]:
@@ -90,22 +90,6 @@ class Database:
     def dispose(self) -> None:
         """Closes every pooled connection."""
         self._engine.dispose()
-
-
-def database_now(connection: Connection) -> datetime:
-    """The database's own time: the only clock by which leases expire."""
-    clock: Clock | None = connection.get_execution_options().get(_CLOCK)
-    if clock is not None:
-        return clock()
-    if connection.dialect.name == "sqlite":
-        # Not unixepoch('subsec'): before SQLite 3.42 it is NULL, and leases never expire.
-        seconds = connection.scalar(text("SELECT (julianday('now') - 2440587.5) * 86400.0"))
-    else:
-        # Not now(): that is the start of the transaction, maybe before a wait for a lock.
-        seconds = connection.scalar(select(func.extract("epoch", func.clock_timestamp())))
-    if seconds is None:
-        raise Unavailable("The database gave no time.")
-    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 @contextmanager

@@ -1,25 +1,17 @@
-"""The append-only record of what happened."""
+"""The append-only record of what happened, numbered in the order of the commits."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Text,
-    cast,
-    func,
-    insert,
-    literal,
-    select,
-)
+from sqlalchemy import Connection, func, insert, select, text
 
 from search_spaces.values import Value
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.tables import events
 
 LARGEST_EVENT_ID = 2**63 - 1
+_WAITING = "archfront_events"
+_LOCK = 7_203_114_946_120_277_002  # any number, as long as nobody else takes it
 
 
 class Event(Value):
@@ -40,27 +32,46 @@ def append(
     trial_number: int | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Adds an event to the caller's transaction."""
-    connection.execute(
-        insert(events).values(
-            kind=kind,
-            at=database_now(connection),
-            transaction_id=_own_transaction(connection),
-            experiment_id=experiment_id,
-            trial_number=trial_number,
-            data=data or {},
-        )
-    )
+    """Adds an event to the caller's transaction, which writes it last (see `write_waiting`).
+
+    Not within a savepoint that may still be rolled back; an event of an experiment only under
+    that experiment's lock, which `record_change` takes.
+    """
+    event = {
+        "kind": kind,
+        "at": database_now(connection),
+        "experiment_id": experiment_id,
+        "trial_number": trial_number,
+        "data": data or {},
+    }
+    connection.info.setdefault(_WAITING, []).append(event)
+
+
+def forget_waiting(connection: Connection) -> None:
+    """Drops what a transaction that was rolled back has left."""
+    connection.info.pop(_WAITING, None)
+
+
+def write_waiting(connection: Connection) -> None:
+    """Writes the transaction's events; the commit has to follow at once.
+
+    Numbers are given out one transaction at a time, so that they rise in the order of the
+    commits, and a reader that goes on from the last number it saw never misses a lower one
+    that was committed later. The lock for it is every transaction's last, and so no cause
+    of a deadlock.
+    """
+    waiting = connection.info.pop(_WAITING, None)
+    if not waiting:
+        return
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    connection.execute(insert(events), waiting)
 
 
 def events_after(
     connection: Connection, event_id: int, experiment_id: str | None = None, limit: int = 100
 ) -> list[Event]:
-    """Up to `limit` committed events with a larger id, in rising order.
-
-    PostgreSQL gives out ids before the commit, so that a lower id could appear later; events
-    of transactions at or after the oldest one still open are therefore held back.
-    """
+    """Up to `limit` events with a larger id, in rising order."""
     query = (
         select(events)
         .where(events.c.id > max(-1, min(event_id, LARGEST_EVENT_ID)))
@@ -69,18 +80,8 @@ def events_after(
     )
     if experiment_id is not None:
         query = query.where(events.c.experiment_id == experiment_id)
-    if connection.dialect.name == "postgresql":
-        oldest_open = func.pg_snapshot_xmin(func.pg_current_snapshot())
-        query = query.where(events.c.transaction_id < _as_number(oldest_open))
     return [
-        Event(
-            id=row.id,
-            kind=row.kind,
-            at=row.at,
-            experiment_id=row.experiment_id,
-            trial_number=row.trial_number,
-            data=row.data,
-        )
+        Event.model_validate({name: getattr(row, name) for name in Event.model_fields})
         for row in connection.execute(query)
     ]
 
@@ -88,14 +89,3 @@ def events_after(
 def newest_event_id(connection: Connection) -> int:
     """The largest id so far; 0 without any."""
     return connection.scalar(select(func.coalesce(func.max(events.c.id), 0))) or 0
-
-
-def _own_transaction(connection: Connection) -> ColumnElement[int]:
-    if connection.dialect.name == "postgresql":
-        return _as_number(func.pg_current_xact_id())
-    return literal(0)  # SQLite: one writer, ids are committed in their order
-
-
-def _as_number(transaction: ColumnElement[Any]) -> ColumnElement[int]:
-    # xid8 has no cast to a number of its own
-    return cast(cast(transaction, Text), BigInteger)

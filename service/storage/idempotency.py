@@ -6,8 +6,8 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, select, update
 
 from service.domain.errors import IdempotencyKeyReused, InvalidRequest
+from service.storage.clock import database_now
 from service.storage.columns import storable_text
-from service.storage.database import database_now
 from service.storage.insertion import insert_if_absent
 from service.storage.tables import idempotency_keys as keys
 

@@ -311,8 +311,6 @@ events = Table(
     metadata,
     # BIGINT is no rowid on SQLite, and only a rowid counts by itself there.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    # PostgreSQL's transaction, by which readers know that no lower id can still appear.
-    Column("transaction_id", BigInteger, nullable=False),
     Column("kind", _NAME, nullable=False),
     Column("at", Moment, nullable=False),
     Column("experiment_id", ForeignKey(experiments.c.id)),

@@ -9,7 +9,7 @@ from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import TrialStatus
 from service.schemas.trials import AskReply, AskRequest
 from service.storage.claims import next_stage
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import is_space_exhausted, lock_experiment, trial_counts
 from service.storage.leases import open_lease
 from service.storage.trials import trial_by_id

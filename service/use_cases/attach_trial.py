@@ -7,7 +7,7 @@ from service.domain.errors import ArmOutsideSearchSpace, TransitionRefused
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import Trial
 from service.schemas.trials import AttachRequest
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import find_experiment, lock_experiment, set_experiment_status
 from service.storage.trials import insert_candidate, trial_by_id
 from service.use_cases.check_measurements import check_measurements, require_metrics

@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from search_spaces.registry import Registry
 from service.domain.experiment import Experiment, ExperimentSpec, ExperimentStatus
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import insert_experiment, record_change
 from service.storage.identifiers import new_id
 from service.use_cases.resolve_experiment import resolve_experiment

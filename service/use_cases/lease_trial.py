@@ -12,7 +12,7 @@ from service.domain.trial_seed import trial_seed
 from service.schemas.leases import InputArtifact, LeaseGrant
 from service.storage.attempt_records import artifacts_of
 from service.storage.claims import experiments_with_work, next_stage, work_for
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment
 from service.storage.leases import is_measuring, open_lease, open_lease_counts, recorded_attempt_ids
 from service.storage.trials import trial_by_id

@@ -8,7 +8,7 @@ from service.domain.trial import TrialStatus
 from service.schemas.experiments import ExperimentSummary, ExperimentView
 from service.schemas.pages import Page
 from service.storage.claims import ready_stage_counts
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import (
     find_experiment,
     is_space_exhausted,

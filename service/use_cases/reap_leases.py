@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from service.domain.errors import LeaseLost
 from service.domain.lease import Lease, LeaseTimes
 from service.domain.trial import AttemptOutcome
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment
 from service.storage.leases import (
     experiments_with_open_leases,

@@ -16,8 +16,8 @@ from service.domain.trial import AttemptOutcome, Stage, StageStatus, Trial, Tria
 from service.schemas.leases import CompleteRequest, FailRequest, InfeasibleRequest, ReportReply
 from service.storage.artifact_rows import find_artifact
 from service.storage.attempt_records import attach_artifacts
+from service.storage.clock import database_now
 from service.storage.columns import require_finite
-from service.storage.database import database_now
 from service.storage.experiments import lock_experiment
 from service.storage.leases import find_lease, keep_reply, kept_reply, lease_lost
 from service.storage.trials import keep_measurements, trial_by_id

@@ -12,8 +12,8 @@ from service.schemas.workers import (
     WorkerView,
 )
 from service.storage import events
+from service.storage.clock import database_now
 from service.storage.columns import require_finite
-from service.storage.database import database_now
 from service.storage.identifiers import new_id
 from service.storage.workers import (
     WorkerRow,

@@ -9,7 +9,7 @@ from service.domain.lease import Lease, LeaseTimes
 from service.domain.trial import AttemptOutcome, StageStatus
 from service.schemas.leases import Heartbeat, HeartbeatReply
 from service.storage.attempt_records import append_curve_points, append_log
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment, raise_data_version
 from service.storage.leases import find_lease, lease_lost, renew
 from service.storage.trials import trial_by_id

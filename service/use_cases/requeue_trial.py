@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from service.domain.errors import TransitionRefused
 from service.domain.experiment import ExperimentStatus
 from service.domain.trial import StageStatus, Trial, TrialStatus
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment, set_experiment_status
 from service.storage.trials import find_trial, set_stage_status, set_trial_status, trial_by_id
 

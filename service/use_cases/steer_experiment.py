@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from service.domain.errors import InvalidRequest, TransitionRefused
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.schemas.experiments import ExperimentView
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import (
     find_experiment,
     lock_experiment,

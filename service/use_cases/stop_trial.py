@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from service.domain.errors import TransitionRefused
 from service.domain.experiment import Experiment
 from service.domain.trial import AttemptOutcome, StageStatus, Trial, TrialStatus
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment
 from service.storage.leases import find_lease
 from service.storage.trials import find_trial, request_stop, trial_by_id

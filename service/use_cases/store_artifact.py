@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from service.schemas.artifacts import ArtifactView
 from service.storage.artifact_rows import find_artifact, insert_artifact
-from service.storage.database import database_now
+from service.storage.clock import database_now
 
 
 def record_artifact(connection: Connection, sha256: str, size_bytes: int) -> ArtifactView:

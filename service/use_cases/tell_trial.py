@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from service.domain.errors import LeaseLost
 from service.domain.trial import Trial
 from service.schemas.trials import TellRequest
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment
 from service.storage.leases import keep_reply, kept_reply, newest_lease_of
 from service.storage.trials import find_trial, trial_by_id

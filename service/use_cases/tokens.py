@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from service.domain.errors import InvalidRequest, TokenNotFound, Unauthenticated
 from service.schemas.tokens import Scope, TokenCreated, TokenRequest, TokenView
 from service.storage import events
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.tokens import (
     TokenRow,
     all_tokens,

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import StageKind, Trial, TrialStatus
 from service.optimizer.optimizer import Observation, Suggestion, SuggestRequest
+from service.storage.clock import database_now
 from service.storage.columns import require_finite
-from service.storage.database import database_now
 from service.storage.experiments import (
     find_experiment,
     is_space_exhausted,
