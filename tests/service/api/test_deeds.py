@@ -13,7 +13,7 @@ from service.schemas.tokens import TokenRequest
 from service.settings import Settings
 from service.storage.database import Database
 from service.use_cases.tokens import create_token
-from tests.service.api.conftest import ALL_SCOPES, EXTERNAL_SPEC
+from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC
 
 
 @pytest.fixture

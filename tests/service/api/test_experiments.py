@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.examples import EXTERNAL_EXPERIMENT, EXTERNAL_EXPERIMENT_YAML
-from tests.service.api.conftest import EXTERNAL_SPEC, WORKER_SPEC
+from tests.service.served_api import EXTERNAL_SPEC, WORKER_SPEC
 
 YAML = {"Content-Type": "application/yaml"}
 

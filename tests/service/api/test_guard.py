@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from service.api.app import api_routes
 from service.api.guard import OPEN_PATHS
 from service.api.openapi import needed_scopes
-from tests.service.api.conftest import ALL_SCOPES
+from tests.service.served_api import ALL_SCOPES
 
 
 def guarded_routes() -> list[tuple[str, str, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.service.api.conftest import MEASURED
+from tests.service.served_api import MEASURED
 
 ARM = {"x": 0.25, "layers": 2}
 Suggest = Callable[..., int]

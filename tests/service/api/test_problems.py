@@ -12,7 +12,7 @@ from service.api.problems import STATUSES, status_of
 from service.domain import errors
 from service.domain.errors import ArchfrontError
 from service.storage.database import Database
-from tests.service.api.conftest import EXTERNAL_SPEC, WORKER_SPEC
+from tests.service.served_api import EXTERNAL_SPEC, WORKER_SPEC
 
 JSON = {"Content-Type": "application/json"}
 YAML = {"Content-Type": "application/yaml"}

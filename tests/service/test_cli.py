@@ -1,0 +1,262 @@
+"""The command line as a user types it, against a served API."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from service import cli_trials, client
+from service.cli import app as command_line
+from service.cli_output import run_plainly
+from service.client import Client
+from tests.service.served_api import (  # noqa: F401  (fixtures)
+    ALL_SCOPES,
+    EXTERNAL_SPEC,
+    api_database,
+    app,
+    migrated_file,
+    registry,
+    secret_with,
+    settings,
+    suggest,
+)
+from tests.service.test_client import Through
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def served(
+    app: FastAPI,  # noqa: F811
+    secret_with: Callable[..., str],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Client]:
+    """Lets every `Client()` reach the app; gives one."""
+    secret = secret_with(*ALL_SCOPES)
+    with TestClient(app) as through:
+
+        def connect(**options: Any) -> Client:
+            return Client("http://testserver", secret, transport=Through(through), **options)
+
+        monkeypatch.setattr(client, "Client", connect)
+        yield connect()
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Types a command; gives status, standard output and standard error."""
+
+    def type_command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["archfront", *words])
+        status = run_plainly(command_line)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return status, said.out, said.err
+
+    return type_command
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "search.yaml"
+    path.write_text(json.dumps(EXTERNAL_SPEC))
+    return path
+
+
+@pytest.fixture
+def searched(served: Client) -> None:
+    served.create_experiment(EXTERNAL_SPEC)
+    for x, error, latency_ms in ((0.1, 0.9, 5.0), (0.2, 0.5, 10.0), (0.3, 0.2, 40.0)):
+        served.attach_trial(
+            "own-loop",
+            {"x": x, "kind": "plain"},
+            {"error": {"mean": error, "sem": 0.01}, "latency_ms": latency_ms},
+        )
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_create_list_show_and_steer(served: Client, run: Run, file: Path) -> None:
+    assert run("list")[1].startswith("No experiments yet")
+    status, out, _ = run("validate", str(file))
+    assert (status, "2 parameters, 6 trials for error, latency_ms" in out) == (0, True)
+    status, out, _ = run("create", str(file), "--name", "mine")
+    assert (status, out.startswith("created mine (")) == (0, True)
+    assert "mine" in run("list")[1]
+    assert json.loads(run("list", "--json")[1])[0]["name"] == "mine"
+    status, out, _ = run("show", "mine")
+    assert "running" in out
+    assert "minimize error, threshold 1" in out
+    assert "paused" in run("pause", "mine")[1]
+    assert "running" in run("resume", "mine")[1]
+    assert "budget 9" in run("budget", "mine", "9")[1]
+    assert "stopped" in run("stop", "mine")[1]
+    assert run("archive", "mine")[0] == 0
+    assert "mine" not in run("list")[1]
+    assert "mine" in run("list", "--archived")[1]
+    assert run("unarchive", "mine")[0] == 0
+
+
+def test_results(served: Client, searched: None, run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("trials", "own-loop", "--where", "latency_ms <= 10", "--sort", "error")
+    assert [line.split()[0] for line in out.splitlines()] == ["trial", "1", "0"]
+    assert "0.500 ± 0.010" in out
+    assert run("trials", "own-loop", "--csv")[1].startswith("number,status")
+    assert "0.3" in run("trial", "own-loop", "2")[1]
+    html, png, svg = (tmp_path / name for name in ("f.html", "f.png", "f.svg"))
+    status, out, _ = run(
+        "front", "own-loop", "--html", str(html), "--png", str(png), "--svg", str(svg)
+    )
+    assert status == 0
+    assert "hypervolume" in out
+    assert "latency_ms [ms]" in out
+    assert html.read_text().startswith("<!DOCTYPE html>")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in svg.read_bytes()
+    assert json.loads(run("front", "own-loop", "--json")[1])["front"]
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        ("--latency-ms", "20"),
+        ("--latency-ms=20",),
+        ("--latency_ms", "20"),
+        ("--within", "latency_ms=20"),
+    ],
+)
+def test_pick(served: Client, searched: None, run: Run, budget: tuple[str, ...]) -> None:
+    status, out, _ = run("pick", "own-loop", *budget)
+    assert status == 0
+    assert re.search(r"trial 1\b", out, re.IGNORECASE), out
+    assert "p = " in out
+
+
+def test_a_pick_of_an_unknown_metric_is_corrected(served: Client, searched: None, run: Run) -> None:
+    status, _, err = run("pick", "own-loop", "--latncy-ms", "20")
+    assert status == 1
+    assert "Did you mean 'latency_ms'?" in err
+    assert run("pick", "own-loop", "--latency-ms")[0] == 2
+    assert run("pick", "own-loop", "--latency-ms", "fast")[0] == 2
+
+
+def test_mistakes_in_a_file_are_each_a_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(json.dumps({**EXTERNAL_SPEC, "objectivs": [], "budget": 0}))
+    status, _, err = run("validate", "--offline", str(path))
+    assert status == 1
+    assert err.splitlines() == [
+        "error: 2 fields are not valid:",
+        "  budget: must be at least 1 (got 0). Correct the value.",
+        "  objectivs: is not a known field (got '[]'). Did you mean 'objectives'?",
+    ]
+    path.write_text("name: a\nbudget: [1,\n")
+    _, _, err = run("validate", "--offline", str(path))
+    assert err.startswith("error: The YAML cannot be read at line 3, column 1")
+
+
+def test_errors_are_one_line_and_status_1(served: Client, run: Run) -> None:
+    status, _, err = run("show", "nothing")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith("error: No experiment has the id or name 'nothing'.")
+
+
+def test_usage_is_status_2(run: Run, tmp_path: Path) -> None:
+    assert run("create")[0] == 2
+    assert run("create", str(tmp_path / "none.yaml"))[0] == 2
+    assert run("serv")[0] == 2
+    assert run("budget", "e", "many")[0] == 2
+
+
+def test_no_server_is_said_plainly(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARCHFRONT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("service.exchange._FIRST_PAUSE_S", 0.001)
+    status, _, err = run("list")
+    assert status == 1
+    assert "archfront serve" in err
+    assert run("validate", str(file))[0] == 0
+
+
+def test_tokens(served: Client, run: Run) -> None:
+    status, out, err = run("token", "create", "ci", "--scope", "read", "--days", "3")
+    assert status == 0
+    assert re.fullmatch(r"archfront_\S+\n", out)
+    token_id = err.partition(":")[0]
+    assert token_id in run("token", "list")[1]
+    assert out.strip() not in run("token", "list", "--json")[1]
+    assert "revoked" in run("token", "revoke", token_id)[1]
+    status, _, err = run("token", "create", "ci", "--scope", "raed")
+    assert (status, "Did you mean 'read'?" in err) == (1, True)
+
+
+def test_spaces_and_workers(served: Client, run: Run) -> None:
+    assert "toy@1" in run("spaces")[1]
+    shown = run("spaces", "toy")[1]
+    assert "1 to 8" in shown
+    assert "A. Uthor (2020)" in shown
+    assert run("workers")[1].startswith("No worker yet")
+
+
+def test_watch_prints_a_line_per_change_until_the_end(
+    served: Client, searched: None, run: Run
+) -> None:
+    served.stop("own-loop")
+    status, out, _ = run("watch", "own-loop")
+    assert status == 0
+    assert out.startswith("own-loop  3/6 done, 0 running  hypervolume ")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("serve", "--host", "0.0.0.0"), "--allow-remote"),
+        (("serve", "--port", "70000"), "port"),
+        (("serve", "--lease-ttl", "10"), "lease_ttl_s"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    run: Run, tmp_path: Path, words: tuple[str, ...], part: str
+) -> None:
+    status, _, err = run(*words, "--data", str(tmp_path))
+    assert (status, err.count("\n")) == (1, 1)
+    assert part in err
+
+
+def test_a_mistyped_variable_is_corrected(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHFRONT_DATABSE_URL", "sqlite:///x")
+    status, _, err = run("serve")
+    assert status == 1
+    assert "Did you mean ARCHFRONT_DATABASE_URL?" in err
+
+
+def test_help_is_quick_and_groups_the_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "service.cli", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+    )
+    for group in ("Run the service", "Search", "Steer", "Results", "Access"):
+        assert group in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"pydantic", "httpx2", "fastapi", "sqlalchemy", "yaml"}
+
+
+def test_budgets_are_read_in_every_spelling() -> None:
+    found = cli_trials._budgets(["--a-b", "1", "--c=2"], ["a_c=3"], ["a_b", "a_c", "c"])
+    assert found == {"a_b": 1.0, "c": 2.0, "a_c": 3.0}
