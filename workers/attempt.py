@@ -52,7 +52,8 @@ class Attempts:
     def hand_back(self, grant: LeaseGrant) -> None:
         """Gives a lease back that came too late to be begun."""
         report, _ = report_of(grant, _PREEMPTED)
-        self.delivery.deliver(self.spool.put(report, {}))
+        self.spool.put(report, {})
+        self.delivery.deliver(grant.lease_id)
 
     def work_off(
         self, grant: LeaseGrant, cores: tuple[int, ...] | None, stop_margin_s: float
@@ -122,9 +123,9 @@ class Attempts:
         result: StageCompleted | StageInfeasible | StageFailed,
         heartbeat: LeaseHeartbeat,
     ) -> None:
-        spooled = self.spool.put(*report_of(lease.grant, result))
+        self.spool.put(*report_of(lease.grant, result))
         heartbeat.flush()
-        while not self.delivery.deliver(spooled):
+        while not self.delivery.deliver(lease.grant.lease_id):
             if lease.has_ended or self.shutdown.is_ending:
                 _logger.warning("The result of %s waits in the spool.", _name(lease.grant))
                 return

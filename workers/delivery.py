@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from typing import Literal
 
 from service.domain.errors import ArchfrontError, InvalidRequest, TooLarge
 from service.schemas.leases import FailRequest
@@ -22,23 +23,26 @@ class Delivery:
         self._lock = threading.Lock()
         self._reserved: set[str] = set()
 
-    def deliver(self, spooled: SpooledReport) -> bool:
-        """Whether the report is settled: recorded, or refused for good. Else try again later."""
-        lease_id = spooled.report.lease_id
+    def deliver(self, lease_id: str) -> bool:
+        """Whether the lease's report is settled: recorded, or refused for good. Else try again."""
+        spooled = self._spool.find(lease_id)
+        if spooled is None:
+            return True
         try:
             self._send(spooled)
         except (InvalidRequest, TooLarge) as error:
             _logger.warning("The server did not accept the result of lease %s: %s", lease_id, error)
             if isinstance(spooled.report, CompleteReport):
-                return self._report_refusal(spooled.report, error)
+                return self._fail_instead(spooled.report, "recipe", f"not accepted: {error}")
         except FINAL_REFUSALS as error:
             _logger.warning("Dropped the result of lease %s: %s", lease_id, error)
         except ArchfrontError as error:
             _logger.info("The result of lease %s waits: %s", lease_id, error)
             return False
-        except OSError as error:
-            _logger.warning("Cannot read the result of lease %s: %s", lease_id, error)
-            return False
+        except FileNotFoundError as error:
+            _logger.warning("The result of lease %s is incomplete: %s", lease_id, error)
+            if isinstance(spooled.report, CompleteReport):
+                return self._fail_instead(spooled.report, "machine", f"gone from the disk: {error}")
         self._spool.remove(spooled)
         return True
 
@@ -56,9 +60,10 @@ class Delivery:
         """Tries each report that nobody has reserved once; gives how many are left."""
         left = 0
         for spooled in self._spool:
+            lease_id = spooled.report.lease_id
             with self._lock:
-                is_reserved = spooled.report.lease_id in self._reserved
-            if not is_reserved and not self.deliver(spooled):
+                is_reserved = lease_id in self._reserved
+            if not is_reserved and not self.deliver(lease_id):
                 left += 1
         return left
 
@@ -73,15 +78,15 @@ class Delivery:
         else:
             self._server.infeasible(report.lease_id, report.body)
 
-    def _report_refusal(self, refused: CompleteReport, error: ArchfrontError) -> bool:
+    def _fail_instead(
+        self, report: CompleteReport, fault: Literal["recipe", "machine"], why: str
+    ) -> bool:
         # Silence would let the lease expire, and the stage be worked off again to the same end.
-        report = FailReport(
-            lease_id=refused.lease_id,
-            body=FailRequest(
-                epoch=refused.body.epoch,
-                fault="recipe",
-                message=safe_text(f"The server did not accept the result: {error}", 2_000),
-                environment=refused.body.environment,
-            ),
+        body = FailRequest(
+            epoch=report.body.epoch,
+            fault=fault,
+            message=safe_text(f"The result was {why}", 2_000),
+            environment=report.body.environment,
         )
-        return self.deliver(self._spool.put(report, {}))
+        self._spool.put(FailReport(lease_id=report.lease_id, body=body), {})
+        return self.deliver(report.lease_id)

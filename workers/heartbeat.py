@@ -93,8 +93,7 @@ class LeaseHeartbeat:
                 return False
             except FINAL_REFUSALS as error:
                 # What it carried is at fault, and must not cost the lease as well.
-                _logger.warning("The server refused part of a log or curve: %s", error)
-                self._forget_sent()
+                self._leave_out(heartbeat, error)
                 return False
             except ArchfrontError as error:
                 _logger.info("No heartbeat for %s: %s", _stage_name(self._lease), error)
@@ -102,6 +101,16 @@ class LeaseHeartbeat:
             self._forget_sent()
             self._lease.renewed(sent_at_s, reply)
             return True
+
+    def _leave_out(self, refused: Heartbeat, error: ArchfrontError) -> None:
+        if refused.log is not None:
+            _logger.warning(
+                "The rest of the log of %s is lost: %s", _stage_name(self._lease), error
+            )
+            self._log.give_up()  # a log has no gaps: nothing can follow what was refused
+        else:
+            _logger.warning("Curve points of %s are lost: %s", _stage_name(self._lease), error)
+            self._curve.sent()
 
     def _forget_sent(self) -> None:
         self._curve.sent()

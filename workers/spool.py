@@ -43,21 +43,32 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._unreadable: set[Path] = set()
         folder.mkdir(parents=True, exist_ok=True)
         for unfinished in folder.glob(".*"):
             shutil.rmtree(unfinished)
 
     def __iter__(self) -> Iterator[SpooledReport]:
         for folder in sorted(self._folder.iterdir()):
-            if folder.name.startswith("."):
-                continue
-            try:
-                text = (folder / _REPORT_FILE).read_bytes()
-                report = _Spooled.model_validate_json(text).report
-            except (OSError, ValidationError) as error:
+            spooled = None if folder.name.startswith(".") else self._read(folder)
+            if spooled is not None:
+                yield spooled
+
+    def find(self, lease_id: str) -> SpooledReport | None:
+        """The report that waits on this lease, if one does."""
+        return self._read(self._folder / _folder_name(lease_id))
+
+    def _read(self, folder: Path) -> SpooledReport | None:
+        try:
+            text = (folder / _REPORT_FILE).read_bytes()
+            return SpooledReport(folder, _Spooled.model_validate_json(text).report)
+        except FileNotFoundError:
+            return None  # delivered meanwhile
+        except (OSError, ValidationError) as error:
+            if folder not in self._unreadable:  # said once, though it is looked at every time
+                self._unreadable.add(folder)
                 _logger.warning("Cannot read the spooled result %s: %s", folder, error)
-                continue
-            yield SpooledReport(folder, report)
+            return None
 
     def put(self, report: Report, files: Mapping[str, Path]) -> SpooledReport:
         """Keeps `report` with its `files` (by SHA-256, moved here); it is on disk afterwards."""

@@ -102,10 +102,12 @@ def test_a_result_that_the_server_cannot_take_fails_the_trial(server, worker):
     assert "latency_ms was not reported" in report.message
 
 
-def test_a_heartbeat_that_is_refused_does_not_cost_the_lease(server, worker):
-    server.refusals["heartbeat"] = [InvalidRequest("no such curve")]
+def test_a_log_that_is_refused_costs_neither_the_curve_nor_the_lease(server, worker):
     server.grants.append(make_grant({"steps": 20, "step_s": 0.05}))
+    assert eventually(lambda: "lease-1" in server.heartbeats)
+    server.refusals["heartbeat"] = [InvalidRequest("a gap in the log")]
     assert isinstance(server.report(), CompleteRequest)
+    assert [step for step, _ in server.curve()] == list(range(1, 21))
 
 
 def test_slots_work_side_by_side(server, url, tmp_path, nothing_left_running):
