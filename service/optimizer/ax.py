@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search_spaces.arm import Arm
+from search_spaces.parameter_space import ParameterSpace
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
 from service.optimizer.axes import axes_of, to_units
 from service.optimizer.history import (
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _POOL_SPACE_FILLING = 128
 _POOL_NEIGHBOURS = 128
+_MAX_SNAP = 1e-3
+"""How far, in the unit cube, the model's arm may be moved and still be called the model's."""
+
 _SAME_WITHIN = 8
 """Decimals of the unit cube to which two arms must agree to count as one."""
 
@@ -81,7 +85,7 @@ def _by_model(
     known = _Known(request)
     suggestions: list[Suggestion] = []
     for _ in range(request.count):
-        arm = model.propose(known.pending)
+        arm = _without_excess(request.space, model.propose(known.pending))
         among = "the search space"
         if arm is None or not known.is_new(arm):
             pool = _pool(request, arm, incumbents(request, arms), known, rng)
@@ -103,6 +107,18 @@ def _by_model(
             field="parameters",
         )
     return suggestions
+
+
+def _without_excess(space: ParameterSpace, arm: Arm | None) -> Arm | None:
+    """`arm`, moved back onto the constraints if it breaks them by no more than Ax's slack."""
+    if arm is None or space.contains(arm):
+        return arm
+    axes = axes_of(space)
+    legal = nearest_legal(space, axes, arm)
+    if legal is None:
+        return arm
+    changes = np.abs(np.array(to_units(axes, legal)) - np.array(to_units(axes, arm)))
+    return legal if changes.max() <= _MAX_SNAP else arm
 
 
 class _Known:

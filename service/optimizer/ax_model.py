@@ -28,7 +28,8 @@ from botorch.exceptions.errors import BotorchError
 from botorch.optim.optimize_mixed import ALTERNATING_OPTIMIZER_THRESHOLD, MAX_CHOICES_ENUMERATE
 
 from search_spaces.arm import Arm
-from service.optimizer.ax_translation import AxSpace, ax_experiment
+from service.optimizer.ax_space import AxSpace
+from service.optimizer.ax_translation import ax_experiment
 from service.optimizer.history import MeasuredArm
 from service.optimizer.optimizer import SuggestRequest
 
