@@ -63,7 +63,7 @@ class ChildProcess:
         self._thread.join(_STOP_WITHIN_S)
         process = self._process
         if process is not None and process.poll() is None:
-            _LOG.warning("killing a process that lingers", extra={"process": self._name})
+            _LOG.warning("killing a process that lingers", extra={"child": self._name})
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if self._thread.is_alive():
@@ -93,7 +93,7 @@ class ChildProcess:
                 pause_s = _FIRST_PAUSE_S
             _LOG.warning(
                 "a process ended and is started again",
-                extra={"process": self._name, "status": status, "pause_s": pause_s},
+                extra={"child": self._name, "status": status, "pause_s": pause_s},
             )
             if self._stopping.wait(pause_s):
                 return

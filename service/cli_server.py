@@ -164,7 +164,22 @@ def doctor(database: DatabaseUrl = None, data: DataFolder = None) -> None:
 
     settings = read_settings(database_url=database, data_folder=data)
     _require("sqlalchemy", "server")
-    broken = import_module("service.cli_doctor").broken_invariants(settings)
+    from service.domain.errors import Unavailable
+    from service.storage.artifacts import ArtifactStore
+    from service.storage.database import Database
+    from service.storage.invariants import check_invariants
+
+    file = Path(settings.database.removeprefix("sqlite:///"))
+    if settings.database.startswith("sqlite:///") and not file.is_file():
+        raise Unavailable(
+            f"There is no database at {file}.", remedy="Name it with --database or --data."
+        )
+    examined = Database(settings.database)
+    try:
+        with examined.read() as connection:
+            broken = check_invariants(connection, ArtifactStore(settings.artifacts))
+    finally:
+        examined.dispose()
     for line in broken:
         print(line)
     if broken:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from service.domain.experiment import ExperimentStatus
 from service.domain.trial import StageStatus, TrialStatus
-from service.storage.database import database_now
+from service.storage.clock import database_now
 from service.storage.tables import attempts, experiments, stages, trials, workers
 
 

@@ -12,22 +12,15 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from service import cli_trials, client
 from service.cli import app as command_line
 from service.cli_output import run_plainly
 from service.client import Client
-from tests.service.served_api import (  # noqa: F401  (fixtures)
-    ALL_SCOPES,
-    EXTERNAL_SPEC,
-    api_database,
-    app,
-    migrated_file,
-    registry,
-    secret_with,
-    settings,
-    suggest,
-)
+from service.settings import Settings
+from service.storage.database import Database
+from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC
 from tests.service.test_client import Through
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +28,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def served(
-    app: FastAPI,  # noqa: F811
-    secret_with: Callable[..., str],  # noqa: F811
+    app: FastAPI,
+    secret_with: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Client]:
     """Lets every `Client()` reach the app; gives one."""
@@ -233,6 +226,23 @@ def test_settings_that_make_no_sense(
     status, _, err = run(*words, "--data", str(tmp_path))
     assert (status, err.count("\n")) == (1, 1)
     assert part in err
+
+
+def test_doctor_finds_what_is_broken(
+    served: Client, searched: None, run: Run, settings: Settings, api_database: Database
+) -> None:
+    words = ("doctor", "--data", str(settings.data_folder))
+    assert run(*words)[:2] == (0, "All invariants hold.\n")
+    with api_database.write() as connection:
+        connection.execute(text("UPDATE experiments SET trials_created = trials_created + 1"))
+    status, out, _ = run(*words)
+    assert status == 1
+    assert out.startswith("I1 own-loop: 4 trials were accepted, 3 are there")
+
+
+def test_doctor_of_nothing(run: Run, tmp_path: Path) -> None:
+    status, _, err = run("doctor", "--data", str(tmp_path / "none"))
+    assert (status, "There is no database at" in err) == (1, True)
 
 
 def test_a_mistyped_variable_is_corrected(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

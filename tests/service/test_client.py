@@ -33,19 +33,7 @@ from service.schemas.leases import (
     LogChunk,
 )
 from service.schemas.workers import WorkerRegistration
-from tests.service.served_api import (  # noqa: F401  (fixtures)
-    ALL_SCOPES,
-    EXTERNAL_SPEC,
-    MEASURED,
-    WORKER_SPEC,
-    api_database,
-    app,
-    migrated_file,
-    registry,
-    secret_with,
-    settings,
-    suggest,
-)
+from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC, MEASURED, WORKER_SPEC
 
 
 class Through(httpx2.BaseTransport):

@@ -1,4 +1,4 @@
-"""The served API, for every test in this folder."""
+"""The served API, for the tests of API, client and command line."""
 
 from tests.service.served_api import (
     api,
