@@ -107,7 +107,7 @@ def next_stage(
         )
         .order_by(_RANK, trials.c.number, stages.c.position)
         .limit(1)
-        .with_for_update(of=stages, skip_locked=True)
+        .with_for_update(of=stages, skip_locked=True, key_share=True)
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else (row.trial_id, row.id)

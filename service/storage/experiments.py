@@ -72,9 +72,11 @@ def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
     Whatever changes an experiment, its trials, stages or attempts takes this lock first, so
     that budget, parallelism and states are decided one after the other. Locks are taken in
     the order worker, device, experiment. On SQLite a write transaction is this lock already.
+    Everywhere FOR NO KEY UPDATE: PostgreSQL checks foreign keys by FOR KEY SHARE, also when a
+    row changes twice in one transaction, and would wait for a FOR UPDATE in any order.
     Raises: ExperimentNotFound.
     """
-    return _found(connection, select(experiments).with_for_update(), id_or_name)
+    return _found(connection, select(experiments).with_for_update(key_share=True), id_or_name)
 
 
 def _found(connection: Connection, query: Select[Any], id_or_name: str) -> Experiment:

@@ -60,7 +60,7 @@ def insert_worker(connection: Connection, worker: WorkerRow, token_id: str | Non
 
 def lock_device(connection: Connection, device: str, now: datetime) -> None:
     """Holds the device until the commit, so that no second measurement on it is given out."""
-    held = select(devices.c.name).where(devices.c.name == device).with_for_update()
+    held = select(devices.c.name).where(devices.c.name == device).with_for_update(key_share=True)
     if connection.scalar(held) is None:
         insert_if_absent(connection, devices, {"name": device, "first_seen_at": now})
         connection.scalar(held)
@@ -76,7 +76,7 @@ def lock_worker(connection: Connection, worker_id: str) -> WorkerRow:
 
     Raises: WorkerNotFound.
     """
-    return _found(connection, select(workers).with_for_update(), worker_id)
+    return _found(connection, select(workers).with_for_update(key_share=True), worker_id)
 
 
 def current_workers(connection: Connection) -> list[WorkerRow]:
