@@ -58,8 +58,8 @@ def spaces(
     rows = [(one.name, one.type, _range_of(one)) for one in space.space.parameters]
     print_table(("parameter", "type", "values"), rows, "")
     print()
-    rows = [(one.name, one.unit, one.better, one.description) for one in space.metrics]
-    print_table(("metric", "unit", "better", "meaning"), rows, "")
+    metrics = [(one.name, one.unit, one.better, one.description) for one in space.metrics]
+    print_table(("metric", "unit", "better", "meaning"), metrics, "")
 
 
 def _range_of(parameter: object) -> str:
