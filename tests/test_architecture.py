@@ -1,0 +1,46 @@
+"""The arrows between the packages, and what each kind of process must not import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+
+HEAVY = {"torch", "ax", "botorch", "onnxruntime", "executorch"}
+SERVER_ONLY = {"fastapi", "starlette", "sqlalchemy", "alembic", "plotly", "matplotlib"}
+
+
+def imported_by(statement: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has loaded after `statement`."""
+    code = f"{statement}; import json, sys; print(json.dumps([n for n in sys.modules if '.' not in n]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_arrows_point_one_way() -> None:
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("process", "statement", "refused"),
+    [
+        ("API", "import service.api.app", HEAVY | {"plotly", "matplotlib"}),
+        ("worker", "import workers.daemon, workers.cli", HEAVY | SERVER_ONLY),
+        ("command line", "import service.cli", HEAVY | SERVER_ONLY | {"numpy", "scipy"}),
+        ("suggester", "import service.background.suggester", HEAVY | {"fastapi", "plotly"}),
+        ("SDK", "import service.client", HEAVY | SERVER_ONLY | {"numpy", "scipy"}),
+        ("search-space list", "import search_spaces.builtin as b; list(b.builtin_spaces())", HEAVY),
+    ],
+)
+def test_processes_stay_light(process: str, statement: str, refused: set[str]) -> None:
+    assert not imported_by(statement) & refused, process
+
+
+def test_no_migrations_package_shadows_alembic() -> None:
+    assert not (ROOT / "alembic" / "__init__.py").exists()
