@@ -58,6 +58,9 @@ class SearchSpaceReference(Value):
             raise ValueError(f"{version!r} in {given!r} is not a version number; write 'name@1'")
         return {"name": name, "version": int(version)}
 
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}@{self.version}"
+
 
 class OptimizerSettings(Value):
     """Which strategy proposes arms, and how far ahead of demand.
