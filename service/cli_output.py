@@ -1,6 +1,7 @@
 """What the command line prints: tables, one-line errors, JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from service.schemas.documents import DocumentInvalid
+
+_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?([eE][+-]?\d+)?(/\d+)?( ± .+)?$")
 
 ExperimentArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its id or name.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -99,4 +102,4 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _is_number(text: str) -> bool:
-    return text[:1].isdigit() or text[:1] in ("-", "") or text[:2].strip("-.").isdigit()
+    return not text or _NUMBER.match(text) is not None

@@ -1,6 +1,12 @@
-"""The OpenAPI document: FastAPI's, with our errors, our bodies and the needed scopes."""
+"""The OpenAPI document: FastAPI's, with our errors, our bodies and the needed scopes.
 
+`python -m service.api.openapi FILE` writes the snapshot that is committed and tested.
+"""
+
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -65,3 +71,23 @@ def needed_scopes(route: APIRoute) -> tuple[str, ...]:
         getattr(dependency.call, "needed_scopes", ()) for dependency in route.dependant.dependencies
     )
     return next((scopes for scopes in found if scopes), ())
+
+
+def snapshot(app: FastAPI) -> str:
+    """The document as it is committed: without the release, so that a release is no diff."""
+    document = {**app.openapi(), "info": {**app.openapi()["info"], "version": "snapshot"}}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Writes the snapshot to the file named on the command line."""
+    from service.api.app import create_app  # noqa: PLC0415  (which imports this module)
+    from service.settings import Settings  # noqa: PLC0415
+
+    # Never connected to: the document is made of the routes alone.
+    app = create_app(Settings(database_url="sqlite:////nowhere/archfront.db"))
+    Path(sys.argv[1]).write_text(snapshot(app), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
