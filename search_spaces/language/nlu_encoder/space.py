@@ -131,7 +131,7 @@ SEARCH_SPACE = SearchSpace(
             ParameterConstraint(
                 coefficients={"dropped_layers": 1.0, "layers": -1.0}, upper_bound=-1.0
             ),
-            # what one thread trains in half a minute
+            # what one thread trains in about half a minute
             ParameterConstraint(coefficients={"width": 1.0, "layers": 32.0}, upper_bound=256.0),
         ),
     ),
