@@ -57,6 +57,8 @@ def test_a_neuron_or_head_that_does_nothing_scores_zero():
     value[2:4] = 0  # head 1 of 3, two rows each
     assert head_scores(value, output, heads=3)[1] == 0
     assert (head_scores(value, output, heads=3)[[0, 2]] > 0).all()
+    output[:, 4:] = 0  # head 2 is not read
+    assert (head_scores(value, output, heads=3) > 0).tolist() == [True, False, False]
 
 
 def test_head_rows_are_those_of_the_heads():
