@@ -64,7 +64,7 @@ class FloatParameter(Value):
         if self.step is not None:
             if self.scale == "log":
                 raise ValueError("step and scale: log exclude each other; drop one of them")
-            if self.step > self.high - self.low:
+            if self.step > (self.high - self.low) * (1 + _STEP_TOLERANCE):
                 raise ValueError(
                     f"step ({self.step}) exceeds high - low ({self.high - self.low}); shrink it"
                 )
