@@ -16,7 +16,8 @@ SERVER_ONLY = {"fastapi", "starlette", "sqlalchemy", "alembic", "plotly", "matpl
 
 def imported_by(statement: str) -> set[str]:
     """The top-level packages that a fresh interpreter has loaded after `statement`."""
-    code = f"{statement}; import json, sys; print(json.dumps([n for n in sys.modules if '.' not in n]))"
+    loaded = "json.dumps([name for name in sys.modules if '.' not in name])"
+    code = f"{statement}; import json, sys; print({loaded})"
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
     )
