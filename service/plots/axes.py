@@ -11,6 +11,7 @@ LOG_FROM_RATIO = 50.0
 
 _MARGIN = 0.06
 _REACH = 2.0
+_MOST_DECADES = 8  # labelled
 _LARGEST = 1e300
 """Ranges stay below this, so that their differences are finite."""
 
@@ -32,6 +33,17 @@ class Axis:
     def shows(self, value: float) -> bool:
         """Whether `value` lies in the range seen."""
         return self.low <= value <= self.high
+
+    @property
+    def log_ticks(self) -> list[float]:
+        """Where a logarithmic axis is labelled: round values, finer where it has few decades."""
+        ratio = self.high / self.low
+        leading = (1, 2, 3, 5, 7) if ratio < 10 else (1, 2, 5) if ratio < 100 else (1,)
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        decades = range(first, last + 1, max(1, (last - first) // _MOST_DECADES))
+        return [
+            tick for decade in decades for one in leading if self.shows(tick := one * 10.0**decade)
+        ]
 
 
 def objective_title(objective: Objective, unit: str) -> str:

@@ -153,6 +153,10 @@ def _draw(axes: "Axes", panel: Panel) -> None:
 def _prepare(axes: "Axes", panel: Panel) -> None:
     axes.set_xscale("log" if panel.x.is_log else "linear")
     axes.set_yscale("log" if panel.y.is_log else "linear")
+    for direction, shown in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
+        if shown.is_log:
+            direction.set_ticks(shown.log_ticks, [f"{tick:g}" for tick in shown.log_ticks])
+            direction.set_ticks([], minor=True)
     axes.set_xlim(panel.x.low, panel.x.high)
     axes.set_ylim(panel.y.low, panel.y.high)
     axes.set_xlabel(panel.x.title, color=_INK, parse_math=False)

@@ -23,7 +23,9 @@ def axis_layout(axis: Axis) -> dict[str, Any]:
         "title": {"text": escape(axis.title), "standoff": 10},
         "type": "log" if axis.is_log else "linear",
         "range": [math.log10(bound) for bound in bounds] if axis.is_log else bounds,
-        "dtick": _log_step(axis) if axis.is_log else None,
+        # Plotly would label 0.05 as a bare 5.
+        "tickvals": axis.log_ticks if axis.is_log else None,
+        "ticktext": [f"{tick:g}" for tick in axis.log_ticks] if axis.is_log else None,
         "gridcolor": GRID,
         "linecolor": INK,
         "showline": True,
@@ -54,8 +56,3 @@ def chart_layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
         "hovermode": "closest",
         "template": "none",
     }
-
-
-def _log_step(axis: Axis) -> str | int:
-    """Ticks at 1, 2 and 5 within two decades, at whole decades beyond."""
-    return "D2" if axis.high < 100 * axis.low else 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.objective import Objective
-from service.plots.axes import fit_axis, objective_title
+from service.plots.axes import Axis, fit_axis, objective_title
 
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8)
 
@@ -58,3 +58,23 @@ def test_log_axes_reach_to_the_edges_of_the_floats(values):
     axis = fit(values)
     assert axis.is_log
     assert 0 < axis.low < axis.high
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labelled"),
+    [
+        (0.03, 0.25, [0.03, 0.05, 0.07, 0.1, 0.2]),
+        (0.03, 2.5, [0.05, 0.1, 0.2, 0.5, 1, 2]),
+        (0.5, 1500.0, [1, 10, 100, 1000]),
+    ],
+)
+def test_a_log_axis_is_labelled_at_round_values(
+    low: float, high: float, labelled: list[float]
+) -> None:
+    axis = Axis("latency_ms", "latency", -1, is_log=True, low=low, high=high)
+    assert axis.log_ticks == pytest.approx(labelled)
+
+
+def test_a_very_wide_log_axis_is_not_crowded() -> None:
+    axis = Axis("weights", "weights", -1, is_log=True, low=1e-100, high=1e100)
+    assert 5 <= len(axis.log_ticks) <= 10
