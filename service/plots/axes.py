@@ -1,6 +1,7 @@
 """Axes of a chart: title, scale, and the range in which the front can be seen."""
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -96,4 +97,5 @@ def _value(position: float, *, is_log: bool) -> float:
 def _width(low: float, high: float, *, is_log: bool) -> float:
     if high > low:
         return high - low
-    return 1.0 if is_log else 2 * abs(low) or 1.0
+    # a share of a subnormal number rounds to nothing
+    return 1.0 if is_log or abs(low) < sys.float_info.min / _MARGIN else 2 * abs(low)
