@@ -13,6 +13,7 @@ from service.schemas.trials import AskRequest, TellRequest
 from service.storage import idempotency
 from service.storage.database import Database
 from service.storage.events import events_after
+from service.storage.experiments import lock_experiment
 from service.storage.invariants import check_invariants
 from service.use_cases.ask_trial import ask_trial
 from service.use_cases.create_experiment import create_experiment
@@ -218,6 +219,50 @@ def test_reapers_beside_each_other_end_a_lease_once(clocked_database: Database, 
 
     assert sum(at_once(4, reap)) == 3
     assert invariants(clocked_database) == []
+
+
+@pytest.mark.parametrize("meanwhile", ["heartbeat", "report", "another reaper"])
+def test_what_comes_between_the_reapers_look_and_its_lock_counts(
+    fresh_databases, clock, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """On PostgreSQL; SQLite lets nothing come between."""
+    database = Database(fresh_databases.postgresql_url(), clock=clock)
+    experiment_id = created(database, worker_spec())
+    topped_up(database, experiment_id, 1)
+    grant = surely_claimed(database, registered(database))
+    clock.advance(61)
+    beat = Heartbeat(epoch=1)
+
+    def other_deed() -> None:
+        if meanwhile == "report":
+            completed(database, grant)
+            return
+        with database.write() as connection:
+            if meanwhile == "heartbeat":
+                renew_lease(connection, grant.lease_id, beat, TIMES)
+            else:
+                assert reap_leases(connection) == 1
+
+    def lock_late(connection, id_or_name):
+        monkeypatch.undo()
+        other_deed()
+        return lock_experiment(connection, id_or_name)
+
+    monkeypatch.setattr("service.use_cases.reap_leases.lock_experiment", lock_late)
+    with database.write() as connection:
+        assert reap_leases(connection) == 0
+    with database.read() as connection:
+        (trial,) = all_trials(connection, experiment_id)
+    assert (
+        trial.stages[0].status
+        == {
+            "heartbeat": "leased",
+            "report": "completed",
+            "another reaper": "ready",
+        }[meanwhile]
+    )
+    assert invariants(database) == []
+    database.dispose()
 
 
 def test_eight_loops_ask_and_tell_within_budget_and_max_parallel(database: Database) -> None:

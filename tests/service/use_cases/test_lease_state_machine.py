@@ -71,8 +71,8 @@ class LeaseMachine(RuleBasedStateMachine):
         self.width = 0
 
     @initialize(
-        budget=st.integers(1, 5),
-        max_parallel=st.integers(1, 3),
+        budget=st.integers(2, 9),
+        max_parallel=st.integers(1, 5),
         max_attempts=st.integers(1, 3),
         slots=st.integers(1, 3),
     )
@@ -116,6 +116,9 @@ class LeaseMachine(RuleBasedStateMachine):
 
     # --- suggesters and workers
 
+    # Rules are drawn evenly: the ordinary way of a trial has more of them than a person's
+    # wishes, which are all in one, or few trials would get anywhere.
+
     @rule(count=st.integers(1, 4))
     def top_up(self, count: int) -> None:
         room = self.model.room()
@@ -131,18 +134,44 @@ class LeaseMachine(RuleBasedStateMachine):
         assert len(added) == min(room, count)
 
     @rule(worker=st.sampled_from(_WORKERS))
+    def top_up_and_claim(self, worker: str) -> None:
+        self.top_up(4)
+        self.claims(worker)
+
+    @rule()
+    def claim_all(self) -> None:
+        for worker in _WORKERS:
+            while self.claims(worker):
+                pass
+
+    @rule(worker=st.sampled_from(_WORKERS))
     def claim(self, worker: str) -> None:
+        self.claims(worker)
+
+    def claims(self, worker: str) -> bool:
         expected = self.model.next_claim(worker)
         with self.database.write() as connection:
             grant = lease_trial(connection, self.worker_ids[worker], TIMES)
         if expected is None or grant is None:
             assert (expected, grant) == (None, None)
-            return
+            return False
         trial, stage = expected
         assert (grant.trial_number, grant.stage_kind) == (trial.number, KINDS[stage])
         assert grant.epoch == trial.epochs[stage] + 1
         expires_s = self.model.now_s + TTL_S
         self.model.claimed(ModelLease(grant.lease_id, trial, stage, grant.epoch, worker, expires_s))
+        return True
+
+    @precondition(lambda self: self.model.open_leases())
+    @rule(pick=_PICK)
+    def complete(self, pick: int) -> None:
+        self.report_result(pick | 1, "complete")
+
+    @precondition(lambda self: self.model.open_leases())
+    @rule(pick=_PICK)
+    def complete_and_go_on(self, pick: int) -> None:
+        self.report_result(pick | 1, "complete")
+        self.claim_all()
 
     @precondition(lambda self: self.model.leases)
     @rule(pick=_PICK)
@@ -239,8 +268,36 @@ class LeaseMachine(RuleBasedStateMachine):
 
     # --- a person
 
-    @rule()
-    def pause(self) -> None:
+    @rule(
+        wish=st.sampled_from(
+            [
+                "pause",
+                "resume",
+                "resume",
+                "raise_budget",
+                "raise_budget",
+                "stop_trial",
+                "stop_trial",
+                "requeue",
+                "requeue",
+                "requeue",
+                "attach",
+                "stop",
+            ]
+        ),
+        pick=_PICK,
+    )
+    def a_person_wishes(self, wish: str, pick: int) -> None:
+        if wish in ("stop_trial", "requeue"):
+            if self.model.trials:
+                getattr(self, f"wish_{wish}")(self.some_trial(pick))
+        elif wish == "raise_budget":
+            self.wish_raise_budget(pick % 4)
+        # A stopped experiment is a dull one: not before much has happened.
+        elif wish != "stop" or self.width > 30:
+            getattr(self, f"wish_{wish}")()
+
+    def wish_pause(self) -> None:
         if self.model.status in ("stopped", "completed"):
             self.refused(TransitionRefused, pause, self.experiment_id)
             return
@@ -248,8 +305,7 @@ class LeaseMachine(RuleBasedStateMachine):
             pause(connection, self.experiment_id)
         self.model.status = "paused"
 
-    @rule()
-    def resume(self) -> None:
+    def wish_resume(self) -> None:
         if self.model.status in ("stopped", "completed"):
             self.refused(TransitionRefused, resume, self.experiment_id)
             return
@@ -257,16 +313,12 @@ class LeaseMachine(RuleBasedStateMachine):
             resume(connection, self.experiment_id)
         self.model.status = "running"
 
-    # Rarely, since little happens afterwards.
-    @precondition(lambda self: self.width > 8)
-    @rule()
-    def stop(self) -> None:
+    def wish_stop(self) -> None:
         with self.database.write() as connection:
             stop(connection, self.experiment_id)
         self.model.stop()
 
-    @rule(more=st.integers(0, 3))
-    def raise_budget(self, more: int) -> None:
+    def wish_raise_budget(self, more: int) -> None:
         wanted = self.model.budget + more
         if self.model.status == "stopped":
             self.refused(TransitionRefused, raise_budget, self.experiment_id, wanted)
@@ -277,10 +329,7 @@ class LeaseMachine(RuleBasedStateMachine):
         if more and self.model.status == "completed":
             self.model.status = "running"
 
-    @precondition(lambda self: self.model.trials)
-    @rule(pick=_PICK)
-    def stop_trial(self, pick: int) -> None:
-        trial = self.some_trial(pick)
+    def wish_stop_trial(self, trial: ModelTrial) -> None:
         if trial.status in FINAL:
             self.refused(TransitionRefused, stop_trial, self.experiment_id, trial.number, "why")
             return
@@ -288,10 +337,7 @@ class LeaseMachine(RuleBasedStateMachine):
             stop_trial(connection, self.experiment_id, trial.number, "why")
         self.model.stop_trial(trial, "stop")
 
-    @precondition(lambda self: self.model.trials)
-    @rule(pick=_PICK)
-    def requeue(self, pick: int) -> None:
-        trial = self.some_trial(pick)
+    def wish_requeue(self, trial: ModelTrial) -> None:
         if trial.status not in ("failed", "cancelled") or self.model.status == "stopped":
             self.refused(TransitionRefused, requeue_trial, self.experiment_id, trial.number)
             return
@@ -299,8 +345,7 @@ class LeaseMachine(RuleBasedStateMachine):
             requeue_trial(connection, self.experiment_id, trial.number)
         self.model.requeue(trial)
 
-    @rule()
-    def attach(self) -> None:
+    def wish_attach(self) -> None:
         request = AttachRequest(parameters={"width": 1, "rate": 0.1, "pruned": False})
         if self.model.status == "stopped":
             self.refused(TransitionRefused, attach_trial, self.experiment_id, request)
@@ -340,7 +385,7 @@ _SETTINGS = settings(
     deadline=None,
     database=None,
     derandomize=True,
-    stateful_step_count=40,
+    stateful_step_count=50,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
 )
