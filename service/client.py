@@ -22,6 +22,7 @@ from typing import Any, Literal, Self
 import httpx2
 from pydantic import BaseModel
 
+from service.domain.errors import NoCandidateReady
 from service.domain.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from service.domain.trial import Trial, TrialStatus
 from service.exchange import (
@@ -64,6 +65,7 @@ __all__ = ["AnswerNotUnderstood", "Client", "ServerUnreachable"]
 
 _CHUNK_BYTES = 1024 * 1024
 _UPLOAD_TIMEOUT_S = 300.0
+_LONGEST_POLL_S = 20.0
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | Path
 """A spec, a mapping, or the path of a YAML or JSON file."""
@@ -231,12 +233,22 @@ class Client:
         return self._post(path, None, Trial)
 
     def ask(
-        self, experiment: str, *, wait_s: float = 20.0, lease_seconds: float = 86_400.0
+        self, experiment: str, *, wait_s: float = 300.0, lease_seconds: float = 86_400.0
     ) -> AskReply:
-        """The next arm to evaluate by a loop of one's own. Raises: NoCandidateReady."""
-        body = AskRequest(wait_s=wait_s, lease_seconds=lease_seconds)
+        """The next arm to evaluate by a loop of one's own, as soon as one is ready.
+
+        Raises: NoCandidateReady after `wait_s`; BudgetExhausted.
+        """
         path = path_to("experiments", experiment, "ask")
-        return self._post(path, body, AskReply, wait_s=wait_s)
+        end_s = time.monotonic() + wait_s
+        while True:
+            poll_s = max(0.0, min(_LONGEST_POLL_S, end_s - time.monotonic()))
+            body = AskRequest(wait_s=poll_s, lease_seconds=lease_seconds)
+            try:
+                return self._post(path, body, AskReply, wait_s=poll_s)
+            except NoCandidateReady:
+                if time.monotonic() >= end_s:
+                    raise
 
     def tell(
         self,

@@ -100,7 +100,7 @@ def authenticate(connection: Connection, secret: str) -> Principal:
         raise Unauthenticated(
             "The token is unknown, revoked or expired.",
             field="Authorization",
-            remedy="Send a valid one as `Authorization: Bearer archfront_...`.",
+            remedy="Send another in the Authorization header; `archfront token create` makes one.",
         )
     return Principal(
         token_id=token.id,

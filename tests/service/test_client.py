@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from service import client as client_module
 from service import exchange, local_server
 from service.client import AnswerNotUnderstood, Client, ServerUnreachable, read_spec
 from service.domain.errors import (
@@ -219,6 +221,19 @@ def test_a_lost_claim_is_the_same_lease(
     first = client.claim(worker_id, key="mine")
     assert client.claim(worker_id, key="mine") == first
     assert client.list_workers()[0].busy_slots == 1
+
+
+def test_ask_polls_until_a_candidate_is_ready(
+    client: Client, through: Through, suggest: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_LONGEST_POLL_S", 0.05)
+    created = client.create_experiment(EXTERNAL_SPEC)
+    before = len(through.sent)
+    late = threading.Timer(0.5, suggest, (created.id, {"x": 0.5, "kind": "plain"}))
+    late.start()
+    assert client.ask("own-loop", wait_s=30).trial.number == 0
+    late.join()
+    assert len(through.sent) - before > 2
 
 
 def test_an_overloaded_server_is_asked_again(client: Client, through: Through) -> None:
