@@ -56,6 +56,16 @@ from tests.service.use_cases.lease_model import (
 _OUTCOME_OF_FAULT = {"machine": "machine_failed", "recipe": "failed", "preempted": "preempted"}
 _WORKERS = ("anna", "bert")
 _PICK = st.integers(0, 10_000)
+_WEIGHTS = {
+    "pause": 1,
+    "resume": 2,
+    "raise_budget": 2,
+    "stop_trial": 2,
+    "requeue": 3,
+    "attach": 1,
+    "stop": 1,
+}
+_WISHES = [wish for wish, weight in _WEIGHTS.items() for _ in range(weight)]
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -269,22 +279,7 @@ class LeaseMachine(RuleBasedStateMachine):
     # --- a person
 
     @rule(
-        wish=st.sampled_from(
-            [
-                "pause",
-                "resume",
-                "resume",
-                "raise_budget",
-                "raise_budget",
-                "stop_trial",
-                "stop_trial",
-                "requeue",
-                "requeue",
-                "requeue",
-                "attach",
-                "stop",
-            ]
-        ),
+        wish=st.sampled_from(_WISHES),
         pick=_PICK,
     )
     def a_person_wishes(self, wish: str, pick: int) -> None:
