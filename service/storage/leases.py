@@ -4,17 +4,16 @@ Whatever ends or renews an attempt is a compare-and-set on (id, still open): zer
 that the lease is lost, and the caller's transaction changes nothing.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from service.domain.errors import LeaseLost, LeaseNotFound
 from service.domain.lease import Lease
 from service.domain.trial import AttemptOutcome, Stage, StageStatus
 from service.storage.identifiers import new_id
-from service.storage.tables import RECORDED_OUTCOMES, attempts, stages
+from service.storage.tables import attempts, stages
 
 _LEASE_COLUMNS = tuple(attempts.c[name] for name in Lease.model_fields)
 
@@ -205,34 +204,6 @@ def newest_lease_of(connection: Connection, stage_id: str) -> Lease | None:
     return None if row is None else _as_lease(row)
 
 
-def open_leases_of_experiment(connection: Connection, experiment_id: str) -> list[Lease]:
-    """The leases now held on the experiment's stages."""
-    query = select(*_LEASE_COLUMNS).where(
-        attempts.c.experiment_id == experiment_id, attempts.c.ended_at.is_(None)
-    )
-    return [_as_lease(row) for row in connection.execute(query)]
-
-
-def open_lease_counts(connection: Connection, worker_ids: Sequence[str]) -> dict[str, int]:
-    """How many leases each worker holds."""
-    query = (
-        select(attempts.c.worker_id, func.count())
-        .where(attempts.c.worker_id.in_(worker_ids), attempts.c.ended_at.is_(None))
-        .group_by(attempts.c.worker_id)
-    )
-    counts = dict.fromkeys(worker_ids, 0)
-    counts.update(dict(connection.execute(query).all()))
-    return counts
-
-
-def is_measuring(connection: Connection, device: str) -> bool:
-    """Whether a measurement on this device is under way."""
-    query = select(attempts.c.id).where(
-        attempts.c.measure_device == device, attempts.c.ended_at.is_(None)
-    )
-    return connection.execute(query).first() is not None
-
-
 def expired_leases(connection: Connection, now: datetime, limit: int) -> list[Lease]:
     """Up to `limit` open leases whose end has passed, the oldest first."""
     query = (
@@ -244,12 +215,6 @@ def expired_leases(connection: Connection, now: datetime, limit: int) -> list[Le
     return [_as_lease(row) for row in connection.execute(query)]
 
 
-def experiments_with_open_leases(connection: Connection) -> list[str]:
-    """Ids of the experiments on which leases are held, in the order of locking."""
-    query = select(attempts.c.experiment_id).where(attempts.c.ended_at.is_(None)).distinct()
-    return sorted(connection.scalars(query))
-
-
 def extend_open_leases(connection: Connection, earliest_end: datetime) -> int:
     """Makes every open lease live at least until `earliest_end`; gives how many were moved."""
     return connection.execute(
@@ -257,35 +222,6 @@ def extend_open_leases(connection: Connection, earliest_end: datetime) -> int:
         .where(attempts.c.ended_at.is_(None), attempts.c.expires_at < earliest_end)
         .values(expires_at=earliest_end)
     ).rowcount
-
-
-def attempts_of_trial(connection: Connection, trial_id: str) -> list[Row[Any]]:
-    """All attempts of the trial with their stage's name, stage by stage in order of epoch."""
-    query = (
-        select(attempts, stages.c.name.label("stage"))
-        .join(stages, stages.c.id == attempts.c.stage_id)
-        .where(attempts.c.trial_id == trial_id)
-        .order_by(stages.c.position, attempts.c.epoch)
-    )
-    return list(connection.execute(query))
-
-
-def recorded_attempt_ids(connection: Connection, trial_id: str) -> list[str]:
-    """The attempts whose curves and files a reader is shown: per stage the one recorded.
-
-    While a stage has none, its newest attempt.
-    """
-    rows = connection.execute(
-        select(attempts.c.stage_id, attempts.c.id)
-        .join(stages, stages.c.id == attempts.c.stage_id)
-        .where(attempts.c.trial_id == trial_id)
-        .order_by(
-            stages.c.position,
-            case((attempts.c.outcome.in_(RECORDED_OUTCOMES), 1), else_=0),
-            attempts.c.epoch,
-        )
-    )
-    return list(dict(rows.all()).values())
 
 
 def _as_lease(row: Row[Any]) -> Lease:

@@ -11,10 +11,11 @@ from service.domain.trial import StageStatus, Trial
 from service.domain.trial_seed import trial_seed
 from service.schemas.leases import InputArtifact, LeaseGrant
 from service.storage.attempt_records import artifacts_of
+from service.storage.attempts import is_measuring, open_lease_counts, recorded_attempt_ids
 from service.storage.claims import experiments_with_work, next_stage, work_for
 from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment
-from service.storage.leases import is_measuring, open_lease, open_lease_counts, recorded_attempt_ids
+from service.storage.leases import open_lease
 from service.storage.trials import trial_by_id
 from service.storage.workers import WorkerRow, lock_device, lock_worker, note_seen
 from service.use_cases.advance_trial import begin_attempt, stage_of

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from service.schemas.workers import InstalledSpaceReference, WorkerView
+from service.storage.attempts import open_lease_counts
 from service.storage.clock import database_now
-from service.storage.leases import open_lease_counts
 from service.storage.workers import WorkerRow, current_workers, find_worker
 
 

@@ -7,6 +7,7 @@ from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import TrialStatus
 from service.schemas.experiments import ExperimentSummary, ExperimentView
 from service.schemas.pages import Page
+from service.storage.attempts import open_lease_counts
 from service.storage.claims import ready_stage_counts
 from service.storage.clock import database_now
 from service.storage.experiments import (
@@ -15,7 +16,6 @@ from service.storage.experiments import (
     page_of_experiments,
     trial_counts,
 )
-from service.storage.leases import open_lease_counts
 from service.storage.workers import current_workers
 from service.use_cases.cursor import decode_cursor, encode_cursor
 from service.use_cases.explain_experiment import AbleWorker, explain

@@ -10,8 +10,8 @@ from service.storage.attempt_records import (
     curves_of,
     read_log_text,
 )
+from service.storage.attempts import attempts_of_trial, recorded_attempt_ids
 from service.storage.experiments import find_experiment
-from service.storage.leases import attempts_of_trial, recorded_attempt_ids
 from service.storage.trials import find_trial
 
 _LARGEST_OFFSET = 2**62

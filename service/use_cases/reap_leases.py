@@ -8,13 +8,10 @@ from sqlalchemy import Connection
 from service.domain.errors import LeaseLost
 from service.domain.lease import Lease, LeaseTimes
 from service.domain.trial import AttemptOutcome
+from service.storage.attempts import experiments_with_open_leases
 from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment
-from service.storage.leases import (
-    experiments_with_open_leases,
-    expired_leases,
-    extend_open_leases,
-)
+from service.storage.leases import expired_leases, extend_open_leases
 from service.storage.trials import trial_by_id
 from service.use_cases.advance_trial import end_without_result
 

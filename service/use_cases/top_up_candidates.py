@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import StageKind, Trial, TrialStatus
 from service.optimizer.optimizer import Observation, Suggestion, SuggestRequest
+from service.storage.attempts import open_lease_count
 from service.storage.clock import database_now
 from service.storage.columns import require_finite
 from service.storage.experiments import (
@@ -18,7 +19,6 @@ from service.storage.experiments import (
     set_space_exhausted,
     trial_counts,
 )
-from service.storage.leases import open_leases_of_experiment
 from service.storage.trials import (
     insert_candidate,
     known_signatures,
@@ -128,7 +128,7 @@ def _shortage(connection: Connection, experiment: Experiment) -> int:
         return 0
     pool_size = experiment.spec.optimizer.pool_size
     if pool_size is None:
-        busy_slots = len(open_leases_of_experiment(connection, experiment.id))
+        busy_slots = open_lease_count(connection, experiment.id)
         pool_size = max(_LEAST_POOL, busy_slots)
     counts = trial_counts(connection, [experiment.id])[experiment.id]
     budget_left = experiment.budget_trials - experiment.trials_created
