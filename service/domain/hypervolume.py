@@ -65,8 +65,7 @@ class GrowingHypervolume:
         beaten = np.all(self._columns <= column, axis=0)
         standing = self._columns[:, ~beaten] if beaten.any() else self._columns
         covered = np.hstack([self._columns[:, beaten], _cut_to_box(standing, column)])
-        with np.errstate(over="ignore"):
-            box = _within_range(float(np.prod(point - self._reference)))
+        box = hypervolume(point[np.newaxis], self._reference)
         gain = box - hypervolume(np.ascontiguousarray(covered.T), self._reference)
         self.total = _within_range(self.total + max(gain, 0.0))
         self._columns = np.hstack([standing, column])

@@ -1,4 +1,4 @@
-"""One headless Chromium for all browser tests; without one on the machine they are skipped."""
+"""One headless Chromium for a module's tests; without one on the machine they are skipped."""
 
 import shutil
 
@@ -16,7 +16,8 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it lives, Playwright keeps an event loop running in this thread.
+@pytest.fixture(scope="module")
 def chromium():
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:

@@ -106,3 +106,8 @@ def test_ten_thousand_points_in_two_objectives_take_seconds_at_most(shape):
         grown.add(point)
     assert time.process_time() - started < 5
     assert grown.total == pytest.approx(hypervolume(points, ORIGIN[2]))
+
+
+def test_a_box_overflows_only_if_its_volume_does():
+    growing = GrowingHypervolume(np.zeros(3))
+    assert growing.add(np.array([1e200, 1e200, 1e-100])) == pytest.approx(1e300)
