@@ -51,8 +51,11 @@ def insert_worker(connection: Connection, worker: WorkerRow, token_id: str | Non
         .where(workers.c.name == worker.name, workers.c.replaced_at.is_(None))
         .values(replaced_at=worker.registered_at, status="stopped")
     )
+    # The device's row comes first and is not locked: a transaction that held a session's row while
+    # it waited for the device would deadlock with another session of the same name.
+    device = {"name": worker.device, "first_seen_at": worker.registered_at}
+    insert_if_absent(connection, devices, device)
     connection.execute(earlier)
-    lock_device(connection, worker.device, worker.registered_at)
     # Another session of the same name may have come in between: it is replaced in its turn.
     while not insert_if_absent(connection, workers, values | {"token_id": token_id}):
         connection.execute(earlier)
