@@ -80,6 +80,19 @@ def test_what_is_begun_comes_first_and_a_hand_picked_arm_next(database: Database
     ]
 
 
+def test_a_measurement_comes_before_a_training_to_be_repeated(database: Database) -> None:
+    experiment_id = created(database, worker_spec())
+    worker = registered(database)
+    topped_up(database, experiment_id, 1, 2)
+    first, second = surely_claimed(database, worker), surely_claimed(database, worker)
+    with database.write() as connection:
+        fault = FailRequest(epoch=1, fault="machine", message="out of memory")
+        record_failure(connection, first.lease_id, fault)
+    completed(database, second)
+    order = [surely_claimed(database, worker) for _ in range(2)]
+    assert [(g.trial_number, g.stage_kind) for g in order] == [(1, "measure"), (0, "train")]
+
+
 def test_no_more_trials_run_than_max_parallel(database: Database) -> None:
     experiment_id = created(database, worker_spec(max_parallel=2, optimizer={"pool_size": 4}))
     worker = registered(database)

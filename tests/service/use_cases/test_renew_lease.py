@@ -166,6 +166,15 @@ def test_a_stopped_experiment_cancels_its_trials_as_their_workers_learn_of_it(
         assert read_experiment(connection, experiment_id).explanation == "Stopped by hand."
 
 
+def test_stopping_a_trial_that_is_to_be_cancelled_does_not_save_it(
+    database: Database, experiment_id: str, grant: LeaseGrant
+) -> None:
+    with database.write() as connection:
+        stop(connection, experiment_id)
+        stop_trial(connection, experiment_id, 0, "enough")
+    assert beaten(database, grant).command == "cancel"
+
+
 def test_a_worker_that_never_learns_of_the_stop_loses_its_lease(
     database: Database, experiment_id: str, grant: LeaseGrant, clock: FakeClock
 ) -> None:
