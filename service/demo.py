@@ -43,7 +43,11 @@ def run(folder: Path, *, fresh: bool = False, workers: int = 2, trials: int | No
     with _held(folder, fresh=fresh), _fleet(folder, workers) as client:
         experiment = _experiment(client, trials)
         print(f"While it runs, in another terminal: archfront trials {experiment.spec.name}")
-        follow(client, experiment.id)
+        try:
+            follow(client, experiment.id)
+        except KeyboardInterrupt:
+            print("\nBroken off; the same command goes on from here.")
+            raise
         _tell(client, experiment, folder)
 
 
