@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint format openapi bench-measurement bench-nlu clean
+.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -51,11 +51,14 @@ format: $(VENV)/.installed-dev ## put the code in its form
 openapi: $(VENV)/.installed-dev ## write docs/api/openapi.json anew
 	$(BIN)/python -m service.api.openapi docs/api/openapi.json
 
+bench-demo: $(VENV)/.installed-dev ## run the demo over three seeds (about twenty minutes)
+	$(BIN)/python -m benchmarks.demo
+
 bench-measurement: $(VENV)/.installed-dev ## how far one latency figure varies from run to run
 	$(BIN)/python -m benchmarks.measurement
 
 bench-nlu: $(VENV)/.installed-dev ## train a few arms of the NLU space over three seeds
-	$(BIN)/python -m benchmarks.nlu_arms
+	$(BIN)/python -m benchmarks.nlu_baseline
 
 clean: ## remove the virtual environment and the demo's folder
 	rm -rf $(VENV) $(DEMO_FOLDER)

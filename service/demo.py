@@ -31,17 +31,24 @@ class DemoFolderUnusable(ArchfrontError):
     """The demo's folder cannot be used."""
 
 
-def run(folder: Path, *, fresh: bool = False, workers: int = 2, trials: int | None = None) -> None:
+def run(
+    folder: Path,
+    *,
+    fresh: bool = False,
+    workers: int = 2,
+    trials: int | None = None,
+    seed: int | None = None,
+) -> None:
     """Searches until the budget is spent, then prints the front and answers a pick.
 
     folder: keeps the server's data, the workers' and the logs; a later run goes on from there.
     fresh: throw away what an earlier run left and start anew.
-    trials: another budget than the experiment's own.
+    trials, seed: others than the experiment's own.
     Nothing is left running, however it ends.
     Raises: DemoFolderUnusable.
     """
     with _held(folder, fresh=fresh), _fleet(folder, workers) as client:
-        experiment = _experiment(client, trials)
+        experiment = _experiment(client, trials, seed)
         print(f"While it runs, in another terminal: archfront trials {experiment.spec.name}")
         try:
             follow(client, experiment.id)
@@ -147,9 +154,11 @@ def _connected(url: str, token_file: Path, log: Path) -> Client:
     )
 
 
-def _experiment(client: Client, trials: int | None) -> Experiment:
+def _experiment(client: Client, trials: int | None, seed: int | None) -> Experiment:
     """The demo's experiment: an earlier run's, if there is one, else a new one."""
     spec = _spec()
+    if seed is not None:
+        spec = spec.model_copy(update={"seed": seed})
     try:
         view = client.read_experiment(spec.name)
     except ExperimentNotFound:
