@@ -101,7 +101,7 @@ def _fleet(folder: Path, workers: int) -> Iterator[Client]:
     url = f"http://127.0.0.1:{_free_port()}"
     serving = ["serve", "--data", str(data), "--port", url.rpartition(":")[2], "--with-parent"]
     server = _child("server", serving, {}, logs)
-    helpers: list[ChildProcess] = []
+    started: list[ChildProcess] = []
     server.start()
     try:
         with _connected(url, data / "token", logs / "server.log") as client:
@@ -109,15 +109,15 @@ def _fleet(folder: Path, workers: int) -> Iterator[Client]:
                 name = f"demo-{index}"
                 working = ["worker", "--name", name, "--data", str(folder.absolute() / "workers")]
                 access = {"ARCHFRONT_URL": url, "ARCHFRONT_TOKEN": (data / "token").read_text()}
-                helpers.append(_child(name, [*working, "--with-parent"], access, logs))
-                helpers[-1].start()
+                started.append(_child(name, [*working, "--with-parent"], access, logs))
+                started[-1].start()
             yield client
     finally:
         # A second Ctrl-C must not leave half of them running.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for worker in helpers:
+        for worker in started:
             worker.request_stop(signal.SIGINT)  # breaks off what still runs
-        for worker in helpers:
+        for worker in started:
             worker.wait()
         server.request_stop()
         server.wait()
