@@ -35,10 +35,12 @@ class Run:
         return 100 * (self.hypervolume / self.hypervolume_first_third - 1)
 
 
-def run_demo(seed: int, folder: Path) -> Run:
+def run_demo(seed: int, folder: Path, trials: int | None) -> Run:
     """Runs the demo with one seed in a fresh folder. Raises: CalledProcessError if it fails."""
     started_s = time.monotonic()
     arguments = ["demo", "--fresh", "--folder", str(folder), "--seed", str(seed)]
+    if trials is not None:
+        arguments += ["--trials", str(trials)]
     subprocess.run([sys.executable, "-m", "service.cli", *arguments], check=True)
     minutes = (time.monotonic() - started_s) / 60
     database = Database(f"sqlite:///{(folder / 'server' / 'archfront.db').absolute()}")
@@ -81,11 +83,14 @@ def main() -> None:
     """Runs the demo once a seed and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, help="another budget than the demo's own")
     parser.add_argument("--folder", type=Path, default=Path("build/bench-demo"))
     given = parser.parse_args()
     load = os.getloadavg()[0]
     given.folder.mkdir(parents=True, exist_ok=True)
-    runs = [run_demo(seed, given.folder / f"seed-{seed}") for seed in range(given.seeds)]
+    runs = [
+        run_demo(seed, given.folder / f"seed-{seed}", given.trials) for seed in range(given.seeds)
+    ]
     print(f"\n{table(runs)}\n\n{os.cpu_count()} cores; load average {load:.1f} before.")
 
 

@@ -38,7 +38,7 @@ def demo(
     ] = Path("demo"),
     fresh: Annotated[bool, _Option("--fresh", help="Throw an earlier run away first.")] = False,
     workers: Annotated[int, _Option(min=1, help="How many train and measure at a time.")] = 2,
-    trials: Annotated[int | None, _Option(min=1, help="Another budget than 24 trials.")] = None,
+    trials: Annotated[int | None, _Option(min=1, help="Another budget than 36 trials.")] = None,
     seed: Annotated[int | None, _Option(min=0, help="Another seed than 0.")] = None,
 ) -> None:
     """Search a real space on this machine, from the REST call to the front."""

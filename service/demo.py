@@ -43,7 +43,7 @@ def run(
 
     folder: keeps the server's data, the workers' and the logs; a later run goes on from there.
     fresh: throw away what an earlier run left and start anew.
-    trials, seed: others than the experiment's own.
+    trials, seed: others than the experiment's own; a third of the trials is quasi-random.
     Nothing is left running, however it ends.
     Raises: DemoFolderUnusable.
     """
@@ -163,7 +163,11 @@ def _experiment(client: Client, trials: int | None, seed: int | None) -> Experim
         view = client.read_experiment(spec.name)
     except ExperimentNotFound:
         if trials is not None:
-            spec = spec.model_copy(update={"budget": Budget(trials=trials)})
+            # the same share of them quasi-random
+            initial = min(trials, max(4, trials // 3))
+            optimizer = spec.optimizer.model_copy(update={"initial_trials": initial})
+            budget = Budget(trials=trials)
+            spec = spec.model_copy(update={"budget": budget, "optimizer": optimizer})
         created = client.create_experiment(spec)
         print(f"{spec.name}: {created.budget_trials} trials over {_parameter_count(created)}.")
         return created
