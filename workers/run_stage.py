@@ -34,6 +34,9 @@ def watch(child_pid: int, parent_pid: int) -> int:
     # The alarm also interrupts the wait below, should a SIGTERM have come just before it.
     signal.setitimer(signal.ITIMER_REAL, _LOOK_AFTER_PARENT_S, _LOOK_AFTER_PARENT_S)
     _, status = os.waitpid(child_pid, 0)
+    # While the interpreter ends, its handlers are gone: an alarm then would end this process by
+    # itself, and the child's own end would not be told.
+    signal.setitimer(signal.ITIMER_REAL, 0)
     if os.WIFSIGNALED(status):
         return 128 + os.WTERMSIG(status)
     return os.waitstatus_to_exitcode(status)
