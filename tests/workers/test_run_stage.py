@@ -97,3 +97,14 @@ def test_the_watcher_imports_neither_torch_nor_pydantic():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_watcher_s_alarm_does_not_outlive_its_watch():
+    code = (
+        "import os, signal\n"
+        "from workers.run_stage import watch\n"
+        "child_pid = os.fork() or os._exit(3)\n"
+        "print(watch(child_pid, os.getppid()), *signal.getitimer(signal.ITIMER_REAL))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "3 0.0 0.0\n"
