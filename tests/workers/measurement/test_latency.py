@@ -201,8 +201,12 @@ def test_four_times_the_layers_take_some_four_times_as_long(
 def test_a_network_is_as_quick_as_itself(
     ratio_of: Callable[[int, int, int], QuantileEstimate],
 ) -> None:
-    """Of six comparisons with itself, at least four have 1 in the interval of 3 errors."""
+    """To 1 % or three errors in at least four of six comparisons, to 5 % in all.
+
+    Where its weights come to lie makes two sessions of one network differ by some tenths of a
+    percent, which on a quiet machine is more than the error that one comparison sees.
+    """
     ratios = [ratio_of(8, 8, seed) for seed in range(6)]
-    covering = [abs(ratio.value - 1) <= 3 * ratio.sem for ratio in ratios]
-    assert sum(covering) >= 4, ratios
+    equal = [abs(ratio.value - 1) <= max(0.01, 3 * ratio.sem) for ratio in ratios]
+    assert sum(equal) >= 4, ratios
     assert all(abs(ratio.value - 1) < 0.05 for ratio in ratios)
