@@ -62,6 +62,14 @@ class SearchSpaceReference(Value):
         return self.name if self.version is None else f"{self.name}@{self.version}"
 
 
+StrategyName = Literal[
+    "auto", "gp", "map_saas", "saasbo", "parego", "ax", "nsga2", "sobol", "random"
+]
+"""How arms are proposed; `auto` chooses among the others and says why."""
+
+MAX_OBJECTIVES = 8
+
+
 class OptimizerSettings(Value):
     """Which strategy proposes arms, and how far ahead of demand.
 
@@ -72,7 +80,7 @@ class OptimizerSettings(Value):
         quasi-random candidate, marked `fallback`, fills in.
     """
 
-    strategy: Literal["auto", "ax", "sobol"] = "auto"
+    strategy: StrategyName = "auto"
     initial_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     pool_size: Annotated[int, Field(ge=1, le=1_000)] | None = None
     fallback_after_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
@@ -114,7 +122,7 @@ class ExperimentSpec(Value):
     parameters: Annotated[tuple[Parameter, ...], Field(max_length=MAX_PARAMETERS)] = ()
     parameter_constraints: Annotated[tuple[ParameterConstraint, ...], Field(max_length=100)] = ()
     metrics: Annotated[tuple[MetricDefinition, ...], Field(max_length=200)] = ()
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=4)]
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MAX_OBJECTIVES)]
     outcome_constraints: Annotated[tuple[OutcomeConstraint, ...], Field(max_length=50)] = ()
     optimizer: OptimizerSettings = OptimizerSettings()
     budget: Budget

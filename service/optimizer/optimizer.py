@@ -4,13 +4,14 @@ No torch, no Ax here: use cases and the suggester's parent process import this m
 """
 
 from importlib import import_module
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
 from pydantic import Field
 
 from search_spaces.arm import Arm
 from search_spaces.parameter_space import ParameterSpace
 from search_spaces.values import Name, Value
+from service.domain.experiment import MAX_OBJECTIVES, StrategyName
 from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.trial import TrialSource, TrialStatus
@@ -30,37 +31,49 @@ class Observation(Value):
     measurements: dict[Name, Measurement] = {}
 
 
+class Source(Value):
+    """An earlier experiment whose trials may teach about this one; its metrics by our names."""
+
+    name: Name
+    observations: tuple[Observation, ...]
+
+
 class SuggestRequest(Value):
     """All that decides a suggestion; equal requests give equal arms, bit for bit.
 
     observations: final trials in the order they ended, failed and cancelled ones left out.
-    pending: arms of candidates and running trials; their outcome is awaited.
+    pending: arms of running trials, and of candidates that must stay; their outcome is awaited.
+    replaceable: arms of candidates that nobody has claimed yet. The answer is what should stand
+        in their place: it may repeat the ones worth keeping, `count` counts these too.
     excluded: arms of failed and cancelled trials: nothing was learnt from them, yet they are
         not proposed again.
+    sources: earlier experiments to start warm from, the most alike first.
     initial_trials: quasi-random arms before `auto` asks the model.
     count: how many arms are wanted.
     """
 
     space: ParameterSpace
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=4)]
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=MAX_OBJECTIVES)]
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
     observations: tuple[Observation, ...] = ()
     pending: tuple[Arm, ...] = ()
+    replaceable: tuple[Arm, ...] = ()
     excluded: tuple[Arm, ...] = ()
+    sources: tuple[Source, ...] = ()
     initial_trials: Annotated[int, Field(ge=0)] = 0
     count: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    strategy: Literal["auto", "ax", "sobol"] = "auto"
+    strategy: StrategyName = "auto"
     budget_trials: Annotated[int, Field(ge=1)] = 1_000_000
 
     @property
     def arms_so_far(self) -> int:
-        """How many trials the optimizer was told of."""
+        """How many trials the optimizer was told of, those it may replace left out."""
         return len(self.observations) + len(self.pending) + len(self.excluded)
 
     @property
     def known_arms(self) -> tuple[Arm, ...]:
-        """The arms that are not to be proposed again."""
+        """The arms that are not to be proposed again; those to be replaced may be."""
         observed = tuple(observation.arm for observation in self.observations)
         return observed + self.pending + self.excluded
 
@@ -82,7 +95,9 @@ class Optimizer(Protocol):
         ...
 
     def suggest(self, request: SuggestRequest) -> list[Suggestion]:
-        """At most `request.count` legal arms, all new, and at least one.
+        """At most `request.count` legal arms, all new or replaceable, and at least one.
+
+        Best first; arms of `request.replaceable` come back only where they are worth it.
 
         Deterministic, without memory between calls: whatever it knows is in the request.
         Raises: SearchSpaceExhausted where no new legal arm is left; SuggestionFailed where
