@@ -94,8 +94,14 @@ class AttemptOutcome(StrEnum):
 
 
 StageKind = Literal["train", "measure", "external"]
+MANUAL_SOURCE = "manual"
+"""The source of the arms that a person chose."""
+
 TrialSource = Annotated[str, Field(max_length=50)]
 """Who proposed the arm: an optimizer strategy's name, `manual`, or `fallback` (quasi-random)."""
+
+FALLBACK_SOURCE = "fallback"
+"""The source of quasi-random arms that stand in for the model's."""
 
 
 class Stage(Value):

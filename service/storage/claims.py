@@ -1,21 +1,35 @@
 """Finds the stages that may be worked off next."""
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, case, false, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+)
 
 from service.domain.device import THIS_HOST
 from service.domain.experiment import ExperimentStatus
-from service.domain.trial import StageKind, StageStatus, TrialStatus
+from service.domain.trial import MANUAL_SOURCE, StageKind, StageStatus, TrialStatus
 from service.storage.tables import experiments, stages, trials
 from service.storage.workers import WorkerRow
 
 # What is begun is finished first, its measurement before its training; then arms chosen by
-# hand, then the optimizer's.
+# hand, then the optimizer's, its favourites first.
 _RANK: ColumnElement[int] = case(
     (and_(trials.c.status == TrialStatus.RUNNING, stages.c.kind == "measure"), 0),
     (trials.c.status == TrialStatus.RUNNING, 1),
-    (trials.c.source == "manual", 2),
+    (trials.c.source == MANUAL_SOURCE, 2),
     else_=3,
 ).cast(Integer)
+_POOL_RANK: ColumnElement[int] = case(
+    (trials.c.status == TrialStatus.CANDIDATE, trials.c.pool_rank), else_=0
+)
 
 _running = trials.alias("running")
 _RUNNING_COUNT = (
@@ -48,13 +62,6 @@ _FROM = stages.join(trials, trials.c.id == stages.c.trial_id).join(
 
 def work_for(worker: WorkerRow, *, device_is_free: bool) -> ColumnElement[bool]:
     """The stages that this worker could work off; a measurement needs the device free."""
-    knows_space = or_(
-        false(),
-        *(
-            and_(experiments.c.space_name == name, experiments.c.space_version == version)
-            for name, version in worker.search_spaces
-        ),
-    )
     kinds: list[ColumnElement[bool]] = []
     if "train" in worker.stages:
         kinds.append(stages.c.kind == "train")
@@ -66,7 +73,42 @@ def work_for(worker: WorkerRow, *, device_is_free: bool) -> ColumnElement[bool]:
                 experiments.c.measure_target.in_([*worker.targets, THIS_HOST]),
             )
         )
-    return and_(knows_space, or_(false(), *kinds))
+    return and_(_knows_space(worker), or_(false(), *kinds))
+
+
+def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> list[str]:
+    """Ids of the experiments in which a new trial could begin, were there a candidate.
+
+    Only those whose search space the worker has; the one with the fewest running comes first.
+    """
+    candidate = trials.alias("candidate")
+    has_candidate = exists().where(
+        candidate.c.experiment_id == experiments.c.id,
+        candidate.c.status == TrialStatus.CANDIDATE,
+    )
+    query = (
+        select(experiments.c.id)
+        .where(
+            experiments.c.status == ExperimentStatus.RUNNING,
+            experiments.c.trials_created < experiments.c.budget_trials,
+            experiments.c.space_exhausted.is_(False),
+            experiments.c.max_parallel > _RUNNING_COUNT,
+            _knows_space(worker),
+            ~has_candidate,
+        )
+        .order_by(_RUNNING_COUNT, experiments.c.created_at, experiments.c.id)
+    )
+    return list(connection.scalars(query))
+
+
+def _knows_space(worker: WorkerRow) -> ColumnElement[bool]:
+    return or_(
+        false(),
+        *(
+            and_(experiments.c.space_name == name, experiments.c.space_version == version)
+            for name, version in worker.search_spaces
+        ),
+    )
 
 
 def experiments_with_work(connection: Connection, which: ColumnElement[bool]) -> list[str]:
@@ -105,7 +147,7 @@ def next_stage(
             _MAY_START,
             which,
         )
-        .order_by(_RANK, trials.c.number, stages.c.position)
+        .order_by(_RANK, _POOL_RANK, trials.c.number, stages.c.position)
         .limit(1)
         .with_for_update(of=stages, skip_locked=True, key_share=True)
     )

@@ -68,6 +68,8 @@ experiments = Table(
     Column("max_parallel", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("space_exhausted", Boolean, nullable=False),
+    # Why the model gave no suggestion when it was asked last; null: it gave one.
+    Column("model_trouble", AnyText),
     Column("data_version", BigInteger, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("archived_at", Moment),
@@ -94,6 +96,10 @@ trials = Table(
     Column("reason", AnyText),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
+    # Among the optimizer's candidates the lowest is claimed first, then the lowest number.
+    Column("pool_rank", Integer, nullable=False, server_default=text("0")),
+    # How many observations the arm was proposed from. Null: without looking at any.
+    Column("learnt_from", Integer),
     Column("ended_at", Moment),
     CheckConstraint(_one_of("status", TrialStatus), name="status"),
     CheckConstraint(_one_of("stop_requested", ("stop", "cancel")), name="stop_requested"),

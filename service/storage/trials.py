@@ -28,10 +28,14 @@ def insert_candidate(
     source: str,
     note: dict[str, Any],
     now: datetime,
+    rank: int = 0,
+    learnt_from: int | None = None,
 ) -> str:
     """Adds a candidate of the locked experiment, consuming its budget; gives the trial's id.
 
-    Its first stage is ready, the others wait. Raises: BudgetExhausted.
+    Its first stage is ready, the others wait.
+    rank, learnt_from: see `service.storage.candidates`.
+    Raises: BudgetExhausted.
     """
     number = take_trial_number(connection, experiment)
     trial_id = new_id("trial")
@@ -45,6 +49,8 @@ def insert_candidate(
             status=TrialStatus.CANDIDATE,
             source=source,
             note=note,
+            pool_rank=rank,
+            learnt_from=learnt_from,
             created_at=now,
         )
     )

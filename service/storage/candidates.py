@@ -1,0 +1,152 @@
+"""An experiment's candidates as rows: which may be replaced, and in which order they go.
+
+Whatever changes them runs under the experiment's lock.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, exists, func, select, update
+
+from search_spaces.arm import Arm
+from service.domain.trial import MANUAL_SOURCE, TrialStatus
+from service.storage.experiments import raise_data_version, record_change
+from service.storage.tables import experiments, stages, trials
+
+TAUGHT = (TrialStatus.COMPLETED, TrialStatus.INFEASIBLE, TrialStatus.EARLY_STOPPED)
+"""How a trial ends from which an optimizer learns."""
+
+LAST_RANK = 1_000_000
+"""The rank of candidates that are claimed when no other is left."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial that has not begun.
+
+    rank: the lowest is claimed first, then the lowest number.
+    learnt_from: how many observations the arm was proposed from; None: it stands in for one
+        that the model could not propose.
+    is_replaceable: an optimizer proposed it, and nobody has ever claimed it.
+    """
+
+    trial_id: str
+    number: int
+    arm: Arm
+    source: str
+    rank: int
+    learnt_from: int | None
+    is_replaceable: bool
+
+
+def candidates_of(connection: Connection, experiment_id: str) -> list[Candidate]:
+    """The experiment's candidates in the order of their numbers."""
+    was_leased = exists().where(stages.c.trial_id == trials.c.id, stages.c.epoch > 0)
+    query = (
+        select(
+            trials.c.id,
+            trials.c.number,
+            trials.c.parameters,
+            trials.c.source,
+            trials.c.pool_rank,
+            trials.c.learnt_from,
+            was_leased.label("was_leased"),
+        )
+        .where(trials.c.experiment_id == experiment_id, trials.c.status == TrialStatus.CANDIDATE)
+        .order_by(trials.c.number)
+    )
+    return [
+        Candidate(
+            trial_id=row.id,
+            number=row.number,
+            arm=Arm(parameters=row.parameters),
+            source=row.source,
+            rank=row.pool_rank,
+            learnt_from=row.learnt_from,
+            is_replaceable=row.source != MANUAL_SOURCE and not row.was_leased,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def taught_trial_count(connection: Connection, experiment_id: str) -> int:
+    """How many trials of the experiment an optimizer can learn from."""
+    query = (
+        select(func.count())
+        .select_from(trials)
+        .where(trials.c.experiment_id == experiment_id, trials.c.status.in_(TAUGHT))
+    )
+    return connection.scalar(query) or 0
+
+
+def replace_arm(
+    connection: Connection,
+    experiment_id: str,
+    candidate: Candidate,
+    arm: Arm,
+    *,
+    source: str,
+    note: dict[str, Any],
+    rank: int,
+    learnt_from: int | None,
+) -> None:
+    """Gives a replaceable candidate another arm; its row, number and place in the budget stay."""
+    values = {"parameters": arm.parameters, "arm_signature": arm.signature}
+    _update(connection, candidate, values, source, note, rank, learnt_from)
+    data = {"source": source, "was": {"source": candidate.source, **candidate.arm.model_dump()}}
+    record_change(connection, experiment_id, "candidate_replaced", candidate.number, data)
+
+
+def confirm_arm(
+    connection: Connection,
+    experiment_id: str,
+    candidate: Candidate,
+    *,
+    source: str,
+    note: dict[str, Any],
+    rank: int,
+    learnt_from: int | None,
+) -> None:
+    """Keeps a replaceable candidate's arm, and renews why and in which order it stands there."""
+    _update(connection, candidate, {}, source, note, rank, learnt_from)
+    raise_data_version(connection, experiment_id)
+
+
+def set_rank(connection: Connection, candidate: Candidate, rank: int) -> None:
+    """Moves a candidate within the order, and leaves it otherwise as it is."""
+    connection.execute(
+        update(trials).where(trials.c.id == candidate.trial_id).values(pool_rank=rank)
+    )
+
+
+def model_trouble(connection: Connection, experiment_id: str) -> str | None:
+    """Why the model gave no suggestion when it was asked last; None if it gave one."""
+    trouble: str | None = connection.scalar(
+        select(experiments.c.model_trouble).where(experiments.c.id == experiment_id)
+    )
+    return trouble
+
+
+def set_model_trouble(connection: Connection, experiment_id: str, trouble: str | None) -> None:
+    """Notes why the model gave no suggestion, or that it gives some again."""
+    connection.execute(
+        update(experiments).where(experiments.c.id == experiment_id).values(model_trouble=trouble)
+    )
+
+
+def _update(  # noqa: PLR0917
+    connection: Connection,
+    candidate: Candidate,
+    values: dict[str, Any],
+    source: str,
+    note: dict[str, Any],
+    rank: int,
+    learnt_from: int | None,
+) -> None:
+    changed = connection.execute(
+        update(trials)
+        .where(trials.c.id == candidate.trial_id, trials.c.status == TrialStatus.CANDIDATE)
+        .values(source=source, note=note, pool_rank=rank, learnt_from=learnt_from, **values)
+    )
+    if changed.rowcount != 1 or not candidate.is_replaceable:
+        raise RuntimeError(f"trial {candidate.number} is no candidate that may be replaced")
