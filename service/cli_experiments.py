@@ -11,6 +11,7 @@ from service.cli_output import ExperimentArgument, JsonFlag
 
 if TYPE_CHECKING:
     from service.client import Client
+    from service.domain.experiment import Experiment
     from service.schemas.experiments import ExperimentView
 
 _PANEL = "Search"
@@ -181,6 +182,23 @@ def print_view(view: "ExperimentView") -> None:
         print(f"  {objective.goal} {objective.metric}{threshold}")
     for bound in one.spec.outcome_constraints:
         print(f"  subject to {bound.metric} {bound.op} {bound.bound:g}")
+    for rule in _stop_rules(one):
+        print(f"  stops {rule}")
+
+
+def _stop_rules(one: "Experiment") -> list[str]:
+    """The stop rules in force in words, and those that were overruled."""
+    rules = []
+    stall, gain = one.stop_rules.no_gain, one.stop_rules.expected_gain
+    if stall is not None:
+        more = f" by more than {100 * stall.share:g} %" if stall.share else ""
+        rules.append(f"once {stall.trials} trials in a row have not raised the hypervolume{more}")
+    if gain is not None:
+        rules.append(
+            f"once the model expects less than {100 * gain.below:g} % more hypervolume of any arm"
+        )
+    rules += [f"no more by {rule}, which was overruled" for rule in one.overruled_stop_rules]
+    return rules
 
 
 def watch(experiment: ExperimentArgument) -> None:
@@ -201,11 +219,15 @@ def follow(client: "Client", experiment: str, poll_s: float = 1.0) -> None:
         state = time.monotonic() if live else (view.trial_counts, view.explanation)
         if state != shown:
             line = progress_line(client, view)
+            if not live and view.experiment.stopped_by is not None:
+                line += f"\n{view.explanation}"
             print(f"\r\x1b[2K{line}" if live else line, end="" if live else "\n", flush=True)
             shown = state
         if view.experiment.status.value in ("completed", "stopped"):
             if live:
                 print()
+                if view.experiment.stopped_by is not None:
+                    print(view.explanation)
             return
         time.sleep(poll_s)
 

@@ -21,7 +21,7 @@ def pause(experiment: ExperimentArgument) -> None:
 
 
 def resume(experiment: ExperimentArgument) -> None:
-    """Let a paused experiment run on."""
+    """Let a paused experiment run on, or one that a stop rule ended: that rule is switched off."""
     _steer("resume", experiment)
 
 
@@ -44,7 +44,7 @@ def budget(
     experiment: ExperimentArgument,
     trials: Annotated[int, typer.Argument(help="The new total; it may only rise.", min=1)],
 ) -> None:
-    """Raise the total number of trials."""
+    """Raise the total number of trials; a stop rule that ended the search is switched off."""
     from service.cli_experiments import print_view
     from service.client import Client
 

@@ -161,7 +161,11 @@ def _add_steering(word: str, steer: Steer, description: str) -> None:
 
 for _word, _steer, _description in (
     ("pause", pause, "No new trials start; those under way go on."),
-    ("resume", resume, "A paused experiment runs on."),
+    (
+        "resume",
+        resume,
+        "A paused experiment runs on; one that a stop rule ended does too, without that rule.",
+    ),
     ("stop", stop, "Candidates are cancelled and running trials told to stop; for good."),
     ("archive", archive, "Leaves the list; nothing is deleted."),
     ("unarchive", unarchive, "Comes back to the list."),

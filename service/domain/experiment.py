@@ -14,6 +14,7 @@ from search_spaces.parameters import Parameter
 from search_spaces.values import Name, ShortText, Text, Value
 from service.domain.device import MeasurementSettings
 from service.domain.objective import Objective, OutcomeConstraint
+from service.domain.stop_rules import StopRuleName, StopRules, StopVerdict
 
 
 class ExperimentStatus(StrEnum):
@@ -22,7 +23,8 @@ class ExperimentStatus(StrEnum):
     running <--> paused      no new trials start; those under way go on
        |  \________/
        |       `--> stopped   candidates are cancelled, running trials told to stop
-       `--> completed         budget spent and every trial final; raising it runs on
+       `--> completed         budget spent, or ended by a stop rule, and every trial final;
+                              raising the budget, or resuming against the rule, runs on
     """
 
     RUNNING = "running"
@@ -66,6 +68,9 @@ StrategyName = Literal[
     "auto", "gp", "map_saas", "saasbo", "parego", "ax", "nsga2", "sobol", "random"
 ]
 """How arms are proposed; `auto` chooses among the others and says why."""
+
+MODEL_FREE_STRATEGIES: frozenset[StrategyName] = frozenset({"nsga2", "sobol", "random"})
+"""Those without a surrogate: nothing can be predicted or expected under them."""
 
 MAX_OBJECTIVES = 8
 
@@ -126,6 +131,7 @@ class ExperimentSpec(Value):
     outcome_constraints: Annotated[tuple[OutcomeConstraint, ...], Field(max_length=50)] = ()
     optimizer: OptimizerSettings = OptimizerSettings()
     budget: Budget
+    stop_rules: StopRules = StopRules()
     max_parallel: Annotated[int, Field(ge=1, le=10_000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     training: TrainingSettings = TrainingSettings()
@@ -154,6 +160,9 @@ class Experiment(Value):
     space: the legal arms, the search space's own narrowed by the spec's parameters.
     metrics: all that a completed trial may carry.
     data_version: rises with every change a reader could see.
+    stopped_by: the stop rule that ended the search; running trials are still finished.
+    overruled_stop_rules: those that a person has since switched off, by resuming the search or
+        raising its budget.
     """
 
     id: str
@@ -166,6 +175,13 @@ class Experiment(Value):
     data_version: int
     created_at: datetime
     archived_at: datetime | None = None
+    stopped_by: StopVerdict | None = None
+    overruled_stop_rules: tuple[StopRuleName, ...] = ()
+
+    @property
+    def stop_rules(self) -> StopRules:
+        """The stop rules in force."""
+        return self.spec.stop_rules.without(self.overruled_stop_rules)
 
     @property
     def is_external(self) -> bool:

@@ -4,6 +4,7 @@ from search_spaces.arm import Arm
 from search_spaces.values import Value
 from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
+from service.domain.stop_rules import StopVerdict
 
 
 class ReferencePoint(Value):
@@ -31,6 +32,7 @@ class Front(Value):
 
     front: by the first objective, best first.
     others: by trial number, their protocols left out; `others_total` counts them all.
+    stopped_by: the stop rule that ended the search before its budget was spent, if one did.
     """
 
     experiment_id: str
@@ -44,6 +46,7 @@ class Front(Value):
     front: tuple[FrontPoint, ...]
     others: tuple[FrontPoint, ...]
     others_total: int
+    stopped_by: StopVerdict | None = None
 
 
 class HypervolumePoint(Value):

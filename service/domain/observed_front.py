@@ -53,6 +53,7 @@ def observe_front(experiment: Experiment, trials: Sequence[Trial], max_others: i
         front=tuple(sorted(front, key=lambda point: _best_first(point, objectives))),
         others=tuple(map(_without_protocols, _evenly_spaced(others, max_others))),
         others_total=len(others),
+        stopped_by=experiment.stopped_by,
     )
 
 

@@ -16,6 +16,7 @@ from service.plots.front_summary import (
     explain_front_chart,
     explain_hypervolume_chart,
     explain_reference,
+    explain_stop,
     summarize_front,
 )
 from service.plots.front_tables import (
@@ -58,6 +59,7 @@ def front_html(
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{name}: front</title>\n<style>{_asset('front_page.css')}</style>\n</head>\n"
         f"<body>\n<header><h1>{name}</h1><p>{escape(summarize_front(front))}</p>"
+        f"{_stop_note(front)}"
         f'<p class="quiet">{escape(explain_reference(front))}</p></header>\n<main>\n'
         f"{_front_section(front, [(c, n) for (c, _), n in zip(charts, outside, strict=True)])}"
         f"{_hypervolume_section(trace)}{_arms_section(front)}{_protocol_section(front)}"
@@ -79,6 +81,10 @@ def plotly_script() -> str:
 def page_script() -> str:
     """The source of the page's own script."""
     return _asset("front_page.js")
+
+
+def _stop_note(front: Front) -> str:
+    return f"<p>{escape(explain_stop(front))}</p>" if front.stopped_by is not None else ""
 
 
 def _front_section(front: Front, charts: list[tuple[str, int]]) -> str:

@@ -27,6 +27,13 @@ def summarize_front(front: Front) -> str:
     return f"{len(front.front)} of {total} trials {stand} on the front: {'; '.join(bests)}."
 
 
+def explain_stop(front: Front) -> str:
+    """Which stop rule ended the search and why; empty while none has."""
+    if front.stopped_by is None:
+        return ""
+    return f"The search ended by its stop rule {front.stopped_by.rule}. {front.stopped_by.reason}"
+
+
 def explain_reference(front: Front) -> str:
     """The hypervolume and the point it is measured from, inferred coordinates named as such."""
     if front.reference_point is None or front.hypervolume is None:

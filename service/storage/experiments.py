@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from service.domain.errors import BudgetExhausted, ExperimentNotFound, NameTaken, TransitionRefused
 from service.domain.experiment import EXPERIMENT_TRANSITIONS, Experiment, ExperimentStatus
+from service.domain.stop_rules import StopVerdict
 from service.domain.trial import TrialStatus
 from service.storage import events
 from service.storage.insertion import insert_if_absent
@@ -51,6 +52,7 @@ def insert_experiment(connection: Connection, experiment: Experiment) -> None:
             "data_version": experiment.data_version,
             "created_at": experiment.created_at,
             "archived_at": experiment.archived_at,
+            "overruled_stop_rules": list(experiment.overruled_stop_rules),
         },
     )
     if not added:
@@ -148,6 +150,28 @@ def set_budget(connection: Connection, experiment_id: str, budget_trials: int) -
     )
 
 
+def set_stopped_by(connection: Connection, experiment_id: str, verdict: StopVerdict) -> None:
+    """Notes the rule that ended the search of the locked experiment, and records it."""
+    found = verdict.model_dump(mode="json")
+    connection.execute(
+        update(experiments).where(experiments.c.id == experiment_id).values(stopped_by=found)
+    )
+    record_change(connection, experiment_id, "search_stopped", data=found)
+
+
+def overrule_stop(connection: Connection, experiment: Experiment) -> None:
+    """Switches off the rule that ended the search, which goes on; records it."""
+    if experiment.stopped_by is None:
+        return
+    rule = experiment.stopped_by.rule
+    connection.execute(
+        update(experiments)
+        .where(experiments.c.id == experiment.id)
+        .values(stopped_by=None, overruled_stop_rules=[*experiment.overruled_stop_rules, rule])
+    )
+    record_change(connection, experiment.id, "stop_rule_overruled", data={"rule": rule})
+
+
 def set_space_exhausted(connection: Connection, experiment_id: str) -> None:
     """Notes that no new arm is left."""
     connection.execute(
@@ -197,6 +221,7 @@ def running_experiments_with_budget(connection: Connection) -> list[str]:
             experiments.c.status == ExperimentStatus.RUNNING,
             experiments.c.trials_created < experiments.c.budget_trials,
             experiments.c.space_exhausted.is_(False),
+            experiments.c.stopped_by.is_(None),
         )
         .order_by(experiments.c.created_at, experiments.c.id)
     )

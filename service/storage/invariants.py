@@ -96,7 +96,8 @@ def _experiment(experiment: Experiment, found: list[Trial]) -> Iterator[str]:
         if candidates:
             yield f"I1 {name}: stopped although trials {candidates} are candidates"
     going_on = experiment.status in (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED)
-    if going_on and not unfinished and experiment.trials_created == experiment.budget_trials:
+    spent = experiment.trials_created == experiment.budget_trials
+    if going_on and not unfinished and (spent or experiment.stopped_by is not None):
         yield f"I1 {name}: {experiment.status} although nothing is left to do"
     signatures = [trial.arm.signature for trial in found if trial.source != "manual"]
     if len(set(signatures)) != len(signatures):

@@ -73,6 +73,9 @@ experiments = Table(
     Column("data_version", BigInteger, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("archived_at", Moment),
+    # The stop rule that ended the search, with its reason; null while the search goes on.
+    Column("stopped_by", JsonText),
+    Column("overruled_stop_rules", JsonText, nullable=False, server_default="[]"),
     CheckConstraint(_one_of("status", ExperimentStatus), name="status"),
     CheckConstraint("trials_created BETWEEN 0 AND budget_trials", name="within_budget"),
     CheckConstraint("max_parallel >= 1 AND max_attempts >= 1", name="limits"),

@@ -134,6 +134,13 @@ def set_stage_status(connection: Connection, stage_id: str, status: StageStatus)
     )
 
 
+def ready_again(connection: Connection, trial: Trial) -> None:
+    """Makes the first stage that is not completed ready and lets the later ones wait."""
+    left = [stage for stage in trial.stages if stage.status is not StageStatus.COMPLETED]
+    for index, stage in enumerate(left):
+        set_stage_status(connection, stage.id, StageStatus.WAITING if index else StageStatus.READY)
+
+
 def keep_measurements(
     connection: Connection, trial_id: str, attempt_id: str, found: dict[str, Measurement]
 ) -> None:

@@ -20,6 +20,7 @@ from service.storage.experiments import (
 )
 from service.storage.leases import close_lease
 from service.storage.trials import cancel_open_stages, set_stage_status, set_trial_status
+from service.use_cases.apply_stop_rules import stop_if_stalled
 
 
 def begin_attempt(connection: Connection, trial: Trial, lease: Lease, now: datetime) -> None:
@@ -150,9 +151,14 @@ def end_trial(
     now: datetime,
     reason: str | None = None,
 ) -> None:
-    """Makes the trial final, cancels what nobody works on, completes the experiment if done."""
+    """Makes the trial final, cancels what nobody works on, and ends the experiment if it is time.
+
+    A result may be the one after which a stop rule ends the search.
+    """
     cancel_open_stages(connection, trial.id, now)
     set_trial_status(connection, trial, status, now=now, reason=reason)
+    if status in (TrialStatus.COMPLETED, TrialStatus.EARLY_STOPPED):
+        stop_if_stalled(connection, experiment.id, now)
     complete_experiment_if_done(connection, experiment.id)
 
 
@@ -171,7 +177,8 @@ def complete_experiment_if_done(connection: Connection, experiment_id: str) -> N
     if experiment.status not in (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED):
         return
     spent = experiment.trials_created >= experiment.budget_trials
-    if not spent and not is_space_exhausted(connection, experiment_id):
+    ended = spent or experiment.stopped_by is not None
+    if not ended and not is_space_exhausted(connection, experiment_id):
         return
     counts = trial_counts(connection, [experiment_id])[experiment_id]
     if all(status.is_final or not count for status, count in counts.items()):

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from search_spaces.arm import Arm
 from service.domain.errors import ArmOutsideSearchSpace, TransitionRefused
 from service.domain.experiment import Experiment, ExperimentStatus
-from service.domain.trial import Trial
+from service.domain.trial import MANUAL_SOURCE, Trial
 from service.schemas.trials import AttachRequest
 from service.storage.clock import database_now
 from service.storage.experiments import find_experiment, lock_experiment, set_experiment_status
@@ -13,9 +13,6 @@ from service.storage.trials import insert_candidate, trial_by_id
 from service.use_cases.check_measurements import check_measurements, require_metrics
 from service.use_cases.record_by_hand import record_by_hand
 from service.use_cases.top_up_candidates import stage_kinds
-
-MANUAL = "manual"
-"""The source of such trials; they are claimed before the optimizer's."""
 
 
 def attach_trial(connection: Connection, experiment_id: str, request: AttachRequest) -> Trial:
@@ -42,7 +39,7 @@ def attach_trial(connection: Connection, experiment_id: str, request: AttachRequ
         experiment,
         arm,
         ("external",) if has_results else stage_kinds(experiment),
-        source=MANUAL,
+        source=MANUAL_SOURCE,
         note={},
         now=now,
     )

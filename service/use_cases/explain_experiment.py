@@ -44,7 +44,7 @@ def explain(
     counts: trials by status. ready: stages that wait for a worker, by kind.
     workers: those online now.
     """
-    running, waiting = counts[TrialStatus.RUNNING], counts[TrialStatus.CANDIDATE]
+    running = counts[TrialStatus.RUNNING]
     if experiment.status is ExperimentStatus.COMPLETED:
         return _completed(experiment, counts, space_exhausted=space_exhausted)
     if experiment.status is ExperimentStatus.STOPPED:
@@ -52,16 +52,26 @@ def explain(
         return f"Stopped by hand{rest}"
     if experiment.status is ExperimentStatus.PAUSED:
         rest = f"; {_trials(running)} being finished." if running else "."
-        return f"Paused by hand{rest}"
-    if experiment.is_external:
-        return _external(running, waiting)
-    return _by_workers(experiment, counts, ready, workers)
+        doing = f"Paused by hand{rest}"
+    elif experiment.is_external:
+        doing = _external(counts)
+    else:
+        doing = _by_workers(experiment, counts, ready, workers)
+    if experiment.stopped_by is None:
+        return doing
+    return f"The search has ended: {experiment.stopped_by.reason} {doing}"
 
 
 def _completed(
     experiment: Experiment, counts: Mapping[TrialStatus, int], *, space_exhausted: bool
 ) -> str:
     done = counts[TrialStatus.COMPLETED]
+    if experiment.stopped_by is not None:
+        return (
+            f"The search ended before its budget of {experiment.budget_trials} was spent, by the "
+            f"rule {experiment.stopped_by.rule}. {experiment.stopped_by.reason} "
+            f"{done} of {_trials(experiment.trials_created)} completed."
+        )
     if space_exhausted and experiment.trials_created < experiment.budget_trials:
         return (
             f"No new arm is left to try; {done} of {_trials(experiment.trials_created)} completed."
@@ -69,7 +79,8 @@ def _completed(
     return f"The budget is spent; {done} of {_trials(experiment.trials_created)} completed."
 
 
-def _external(running: int, waiting: int) -> str:
+def _external(counts: Mapping[TrialStatus, int]) -> str:
+    running, waiting = counts[TrialStatus.RUNNING], counts[TrialStatus.CANDIDATE]
     if not running and not waiting:
         return "The optimizer is choosing the next arms."
     parts = []
@@ -100,7 +111,7 @@ def _by_workers(
     if waiting:
         parts.append(f"{waiting} ready to start")
     left = experiment.budget_trials - experiment.trials_created
-    if left:
+    if left and experiment.stopped_by is None:
         parts.append(f"{left} of the budget left")
     return f"{_sentence(parts)}."
 

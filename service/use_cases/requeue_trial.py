@@ -4,10 +4,10 @@ from sqlalchemy import Connection
 
 from service.domain.errors import TransitionRefused
 from service.domain.experiment import ExperimentStatus
-from service.domain.trial import StageStatus, Trial, TrialStatus
+from service.domain.trial import Trial, TrialStatus
 from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment, set_experiment_status
-from service.storage.trials import find_trial, set_stage_status, set_trial_status, trial_by_id
+from service.storage.trials import find_trial, ready_again, set_trial_status, trial_by_id
 
 
 def requeue_trial(connection: Connection, experiment_id: str, number: int) -> Trial:
@@ -24,10 +24,7 @@ def requeue_trial(connection: Connection, experiment_id: str, number: int) -> Tr
             remedy="Create a new experiment, and attach the arm there.",
         )
     set_trial_status(connection, trial, TrialStatus.CANDIDATE, now=database_now(connection))
-    left = [stage for stage in trial.stages if stage.status is not StageStatus.COMPLETED]
-    for index, stage in enumerate(left):
-        status = StageStatus.WAITING if index else StageStatus.READY
-        set_stage_status(connection, stage.id, status)
+    ready_again(connection, trial)
     if experiment.status is ExperimentStatus.COMPLETED:
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)
     return trial_by_id(connection, trial.id)

@@ -9,7 +9,12 @@ from search_spaces.parameters import FixedParameter
 from search_spaces.registry import Registry, UnknownSearchSpace
 from search_spaces.space import SearchSpace
 from service.domain.errors import InvalidRequest, SearchSpaceNotFound, UnknownMetric
-from service.domain.experiment import ExperimentSpec, SearchSpaceReference, unknown_name_remedy
+from service.domain.experiment import (
+    MODEL_FREE_STRATEGIES,
+    ExperimentSpec,
+    SearchSpaceReference,
+    unknown_name_remedy,
+)
 from service.domain.objective import Objective, OutcomeConstraint
 from service.use_cases.narrow_space import built_space, narrow_space
 
@@ -53,6 +58,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
             "parameters": tuple(p for p in space.parameters if p.name in given),
         }
     _check_goals(spec, metrics)
+    _check_stop_rules(spec)
     update["optimizer"] = spec.optimizer.model_copy(
         update={"initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space)}
     )
@@ -132,6 +138,16 @@ def _check_goals(spec: ExperimentSpec, metrics: tuple[MetricDefinition, ...]) ->
                     field=f"{field}.bound",
                     remedy="Change the bound or the objective's threshold.",
                 )
+
+
+def _check_stop_rules(spec: ExperimentSpec) -> None:
+    strategy = spec.optimizer.strategy
+    if spec.stop_rules.expected_gain is not None and strategy in MODEL_FREE_STRATEGIES:
+        raise InvalidRequest(
+            f"The strategy {strategy!r} has no model that could tell the expected gain.",
+            field="stop_rules.expected_gain",
+            remedy="Use stop_rules.no_gain, or a strategy with a model such as auto.",
+        )
 
 
 def _require_known(name: str, known: dict[str, MetricDefinition], field: str) -> None:

@@ -18,6 +18,8 @@ from service.storage.experiments import (
     set_experiment_status,
 )
 from service.storage.trials import unfinished_trials
+from service.use_cases.advance_trial import complete_experiment_if_done
+from service.use_cases.apply_stop_rules import has_trials_to_take_up, take_up_search
 from service.use_cases.read_experiment import read_experiment
 from service.use_cases.stop_trial import end_by_wish
 
@@ -36,15 +38,22 @@ def pause(connection: Connection, id_or_name: str) -> ExperimentView:
 
 
 def resume(connection: Connection, id_or_name: str) -> ExperimentView:
-    """New trials start again. Raises: ExperimentNotFound, TransitionRefused."""
+    """New trials start again; a stop rule that had ended the search is switched off.
+
+    Raises: ExperimentNotFound, TransitionRefused.
+    """
     experiment = lock_experiment(connection, id_or_name)
-    if experiment.status is ExperimentStatus.COMPLETED:
+    completed = experiment.status is ExperimentStatus.COMPLETED
+    if completed and not _was_cut_short(connection, experiment):
         raise TransitionRefused(
             f"Experiment {experiment.spec.name!r} has completed.",
             remedy="Raise its budget, and it runs on.",
         )
+    _require_listed(experiment)
     if experiment.status is not ExperimentStatus.RUNNING:
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)
+    take_up_search(connection, experiment, database_now(connection))
+    complete_experiment_if_done(connection, experiment.id)
     return read_experiment(connection, experiment.id)
 
 
@@ -92,23 +101,37 @@ def unarchive(connection: Connection, id_or_name: str) -> ExperimentView:
 def raise_budget(connection: Connection, id_or_name: str, trials: int) -> ExperimentView:
     """Sets the total number of trials; a completed experiment runs on.
 
+    A stop rule that had ended the search is switched off: more trials are wanted.
     Raises: ExperimentNotFound; InvalidRequest if it would fall; TransitionRefused if stopped.
     """
     experiment = lock_experiment(connection, id_or_name)
     _require_rise(experiment, trials)
     if trials == experiment.budget_trials:
         return read_experiment(connection, experiment.id)
-    if experiment.archived_at is not None:
-        raise TransitionRefused(
-            f"Experiment {experiment.spec.name!r} is archived.", remedy="Unarchive it first."
-        )
+    _require_listed(experiment)
     set_budget(connection, experiment.id, trials)
     data = {"from": experiment.budget_trials, "to": trials}
     record_change(connection, experiment.id, "budget_raised", data=data)
     if experiment.status is ExperimentStatus.COMPLETED:
         experiment = find_experiment(connection, experiment.id)
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)
+    take_up_search(connection, experiment, database_now(connection))
     return read_experiment(connection, experiment.id)
+
+
+def _require_listed(experiment: Experiment) -> None:
+    if experiment.archived_at is not None:
+        raise TransitionRefused(
+            f"Experiment {experiment.spec.name!r} is archived.", remedy="Unarchive it first."
+        )
+
+
+def _was_cut_short(connection: Connection, experiment: Experiment) -> bool:
+    """Whether a stop rule ended it before its budget was spent."""
+    return experiment.stopped_by is not None and (
+        experiment.trials_created < experiment.budget_trials
+        or has_trials_to_take_up(connection, experiment)
+    )
 
 
 def _require_rise(experiment: Experiment, trials: int) -> None:

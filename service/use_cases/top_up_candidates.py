@@ -122,9 +122,9 @@ def stage_kinds(experiment: Experiment) -> tuple[StageKind, ...]:
 
 def _shortage(connection: Connection, experiment: Experiment) -> int:
     """How many more candidates there should be now."""
-    if experiment.status is not ExperimentStatus.RUNNING or is_space_exhausted(
-        connection, experiment.id
-    ):
+    if experiment.status is not ExperimentStatus.RUNNING or experiment.stopped_by is not None:
+        return 0
+    if is_space_exhausted(connection, experiment.id):
         return 0
     pool_size = experiment.spec.optimizer.pool_size
     if pool_size is None:

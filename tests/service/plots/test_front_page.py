@@ -158,3 +158,11 @@ def test_the_page_needs_no_matplotlib():
         "sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_says_which_rule_ended_the_search():
+    verdict = {"rule": "no_gain", "reason": "Nothing <b>more</b> came."}
+    front, trace = make_front(stopped_by=verdict)
+    html = front_html(front, trace, **SERVED)
+    assert "by its stop rule no_gain. Nothing &lt;b&gt;more&lt;/b&gt; came." in html
+    assert "stop rule" not in front_html(*make_front(), **SERVED)

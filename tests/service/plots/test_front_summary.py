@@ -3,6 +3,7 @@ from service.plots.front_summary import (
     explain_front_chart,
     explain_hypervolume_chart,
     explain_reference,
+    explain_stop,
     summarize_front,
 )
 from tests.service.made_trials import make_experiment, make_front, trials_at
@@ -36,6 +37,14 @@ def test_inferred_coordinates_are_named_so():
         "latency_ms 9.5 ms (inferred)."
     )
     assert explain_reference(front_at()) == ""
+
+
+def test_the_rule_that_ended_the_search_is_told():
+    verdict = {"rule": "no_gain", "reason": "The last 9 trials added nothing."}
+    assert explain_stop(front_at((0.1, 9))) == ""
+    assert explain_stop(front_at((0.1, 9), stopped_by=verdict)) == (
+        "The search ended by its stop rule no_gain. The last 9 trials added nothing."
+    )
 
 
 def test_standing_still_is_told():

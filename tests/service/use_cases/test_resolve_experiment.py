@@ -304,3 +304,14 @@ def test_external_parameters_have_to_make_a_space() -> None:
     with pytest.raises(InvalidRequest, match="listed twice") as caught:
         resolve_experiment(external_spec(parameters=[twice, twice]), REGISTRY)
     assert caught.value.field == "parameters"
+
+
+@pytest.mark.parametrize("strategy", ["sobol", "random", "nsga2"])
+def test_an_expected_gain_needs_a_model(strategy):
+    rules = {"expected_gain": 0.01}
+    spec = worker_spec(stop_rules=rules, optimizer={"strategy": strategy})
+    with pytest.raises(InvalidRequest, match="has no model") as refused:
+        resolve_experiment(spec, REGISTRY)
+    assert refused.value.field == "stop_rules.expected_gain"
+    resolved = resolve_experiment(worker_spec(stop_rules=rules), REGISTRY).spec
+    assert resolved.stop_rules.expected_gain.below == 0.01

@@ -1,0 +1,83 @@
+"""Ends a search by its stop rules, and takes it up again where a person overrules one.
+
+Every function here runs under the experiment's lock.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.observed_front import trace_hypervolume
+from service.domain.stop_rules import StopVerdict, no_gain_verdict
+from service.domain.trial import MANUAL_SOURCE, Trial, TrialStatus
+from service.storage.experiments import find_experiment, overrule_stop, set_stopped_by
+from service.storage.trials import (
+    cancel_open_stages,
+    ready_again,
+    set_trial_status,
+    trials_of_experiment,
+    unfinished_trials,
+)
+
+CANCELLED_BY_RULE = "The search had ended by its stop rule."
+"""The reason of the candidates that a rule cancelled: they come back if it is overruled."""
+
+
+def stop_if_stalled(connection: Connection, experiment_id: str, now: datetime) -> None:
+    """Ends the search if its hypervolume has stood still for as long as its rule says."""
+    experiment = find_experiment(connection, experiment_id)
+    rule = experiment.stop_rules.no_gain
+    if rule is None or not may_be_stopped(experiment):
+        return
+    trace = trace_hypervolume(experiment, trials_of_experiment(connection, experiment.id))
+    verdict = no_gain_verdict(
+        rule,
+        [point.hypervolume for point in trace.points],
+        experiment.spec.optimizer.initial_trials or 0,
+    )
+    if verdict is not None:
+        stop_search(connection, experiment, verdict, now)
+
+
+def may_be_stopped(experiment: Experiment) -> bool:
+    """Whether the search still goes on, be it paused."""
+    going_on = experiment.status in (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED)
+    return going_on and experiment.stopped_by is None
+
+
+def stop_search(
+    connection: Connection, experiment: Experiment, verdict: StopVerdict, now: datetime
+) -> None:
+    """No new candidates; those that nobody has claimed are cancelled, running trials finished.
+
+    Arms that a person attached are still run: they were asked for, not searched for. The
+    caller completes the experiment if nothing is left.
+    """
+    set_stopped_by(connection, experiment.id, verdict)
+    for trial in unfinished_trials(connection, experiment.id):
+        if trial.status is TrialStatus.CANDIDATE and trial.source != MANUAL_SOURCE:
+            cancel_open_stages(connection, trial.id, now)
+            set_trial_status(
+                connection, trial, TrialStatus.CANCELLED, now=now, reason=CANCELLED_BY_RULE
+            )
+
+
+def take_up_search(connection: Connection, experiment: Experiment, now: datetime) -> None:
+    """Switches off the rule that ended the search; the candidates it cancelled are back."""
+    if experiment.stopped_by is None:
+        return
+    overrule_stop(connection, experiment)
+    for trial in trials_of_experiment(connection, experiment.id):
+        if _was_cancelled_by_rule(trial):
+            set_trial_status(connection, trial, TrialStatus.CANDIDATE, now=now)
+            ready_again(connection, trial)
+
+
+def has_trials_to_take_up(connection: Connection, experiment: Experiment) -> bool:
+    """Whether there are candidates that the rule cancelled."""
+    return any(map(_was_cancelled_by_rule, trials_of_experiment(connection, experiment.id)))
+
+
+def _was_cancelled_by_rule(trial: Trial) -> bool:
+    return trial.status is TrialStatus.CANCELLED and trial.reason == CANCELLED_BY_RULE
