@@ -80,6 +80,26 @@ def searched(served: Client) -> None:
 Run = Callable[..., tuple[int, str, str]]
 
 
+def test_a_stop_rule_is_shown_when_it_ends_the_search_and_when_it_is_overruled(
+    served: Client, run: Run
+) -> None:
+    rules = {"no_gain": {"trials": 2, "share": 0.05}}
+    optimizer = {"initial_trials": 1}
+    served.create_experiment(EXTERNAL_SPEC | {"stop_rules": rules, "optimizer": optimizer})
+    _, said, _ = run("show", "own-loop")
+    assert "stops once 2 trials in a row have not raised the hypervolume by more than 5 %" in said
+    for x in (0.1, 0.2, 0.3):
+        served.attach_trial("own-loop", {"x": x, "kind": "plain"}, {"error": 0.5, "latency_ms": 5})
+    _, said, _ = run("show", "own-loop")
+    assert ": completed" in said
+    assert "The last 2 trials to complete added nothing to the hypervolume." in said
+    _, said, _ = run("watch", "own-loop")
+    assert "by the rule no_gain" in said
+    status, said, _ = run("resume", "own-loop")
+    assert (status, "stops no more by no_gain, which was overruled" in said) == (0, True)
+    assert ": running" in said
+
+
 def test_create_list_show_and_steer(served: Client, run: Run, file: Path) -> None:
     assert run("list")[1].startswith("No experiments yet")
     status, out, _ = run("validate", str(file))
@@ -226,26 +246,6 @@ def test_settings_that_make_no_sense(
     status, _, err = run(*words, "--data", str(tmp_path))
     assert (status, err.count("\n")) == (1, 1)
     assert part in err
-
-
-def test_a_stop_rule_is_shown_when_it_ends_the_search_and_when_it_is_overruled(
-    served: Client, run: Run
-) -> None:
-    rules = {"no_gain": {"trials": 2, "share": 0.05}}
-    optimizer = {"initial_trials": 1}
-    served.create_experiment(EXTERNAL_SPEC | {"stop_rules": rules, "optimizer": optimizer})
-    _, said, _ = run("show", "own-loop")
-    assert "stops once 2 trials in a row have not raised the hypervolume by more than 5 %" in said
-    for x in (0.1, 0.2, 0.3):
-        served.attach_trial("own-loop", {"x": x, "kind": "plain"}, {"error": 0.5, "latency_ms": 5})
-    _, said, _ = run("show", "own-loop")
-    assert ": completed" in said
-    assert "The last 2 trials to complete added nothing to the hypervolume." in said
-    _, said, _ = run("watch", "own-loop")
-    assert "by the rule no_gain" in said
-    status, said, _ = run("resume", "own-loop")
-    assert (status, "stops no more by no_gain, which was overruled" in said) == (0, True)
-    assert ": running" in said
 
 
 def test_doctor_finds_what_is_broken(
