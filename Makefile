@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu clean
+.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu bench-optimizer clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -59,6 +59,11 @@ bench-measurement: $(VENV)/.installed-dev ## how far one latency figure varies f
 
 bench-nlu: $(VENV)/.installed-dev ## train a few arms of the NLU space over three seeds
 	$(BIN)/python -m benchmarks.nlu_baseline
+
+bench-optimizer: $(VENV)/.installed-dev ## our optimizer and its peers; goes on where it was (many hours)
+	$(BIN)/python -m benchmarks.optimizer run --optimizers auto --trials 100
+	$(BIN)/python -m benchmarks.optimizer peers
+	$(BIN)/python -m benchmarks.optimizer table
 
 clean: ## remove the virtual environment and the demo's folder
 	rm -rf $(VENV) $(DEMO_FOLDER)

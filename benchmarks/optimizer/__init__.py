@@ -1,0 +1,1 @@
+"""Our strategies and their peers on the same problems: hypervolume and CPU time per trial."""

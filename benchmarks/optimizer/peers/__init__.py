@@ -1,0 +1,1 @@
+"""The optimizers under comparison, ours and others', behind one ask and tell."""

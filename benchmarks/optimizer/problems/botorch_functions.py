@@ -1,0 +1,131 @@
+"""Problems of the literature, as BoTorch defines them: values, bounds and reference points.
+
+BraninCurrin, VehicleSafety [Tanabe2020], DTLZ2 [Deb2005], Penicillin [Liang2021], C2-DTLZ2
+[Deb2019]: every objective is minimised, with BoTorch's reference point as the thresholds.
+
+[Deb2005] K. Deb et al. Scalable Test Problems for Evolutionary Multiobjective Optimization.
+[Deb2019] K. Deb. Constrained Multi-objective Evolutionary Algorithm.
+[Tanabe2020] R. Tanabe, H. Ishibuchi. An easy-to-use real-world multi-objective optimization
+    problem suite. Applied Soft Computing, 2020.
+[Liang2021] Q. Liang, L. Lai. Scalable Bayesian Optimization Accelerates Process Optimization of
+    Penicillin Production. NeurIPS 2021 AI4Science.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from botorch.test_functions.base import MultiObjectiveTestProblem
+from botorch.test_functions.multi_objective import (
+    C2DTLZ2,
+    DTLZ2,
+    BraninCurrin,
+    Penicillin,
+    VehicleSafety,
+)
+
+from benchmarks.optimizer.problems.problem import Problem
+from search_spaces.arm import Arm
+from search_spaces.parameter_space import ParameterSpace
+from search_spaces.parameters import FloatParameter
+from service.domain.objective import Objective, OutcomeConstraint
+
+_PENICILLIN = (
+    "culture_volume_l",
+    "biomass_g_per_l",
+    "temperature_k",
+    "glucose_g_per_l",
+    "feed_rate_l_per_h",
+    "feed_concentration_g_per_l",
+    "ph",
+)
+_VEHICLE = ("bumper_mm", "hood_mm", "pillar_mm", "rail_mm", "crossbeam_mm")
+
+
+def branin_currin() -> Problem:
+    """Two smooth, conflicting functions of two floats."""
+    return _problem("branin_currin", BraninCurrin(), "2 floats; smooth", ("branin", "currin"))
+
+
+def dtlz2(dimensions: int) -> Problem:
+    """A concave front; all but one of the floats only move arms away from it."""
+    return _problem(
+        f"dtlz2_d{dimensions}",
+        DTLZ2(dim=dimensions, num_objectives=2),
+        f"{dimensions} floats; concave front",
+        ("f1", "f2"),
+        is_high_dimensional=dimensions >= 20,
+    )
+
+
+def vehicle_safety() -> Problem:
+    """Mass, acceleration and intrusion of a car's front under five thicknesses."""
+    return _problem(
+        "vehicle_safety",
+        VehicleSafety(),
+        "5 floats; 3 objectives, real-world surrogate",
+        ("mass_kg", "acceleration", "intrusion"),
+        _VEHICLE,
+    )
+
+
+def penicillin() -> Problem:
+    """Yield (negated), CO2 and time of a simulated fermentation."""
+    return _problem(
+        "penicillin",
+        Penicillin(),
+        "7 floats; 3 objectives, simulated process with plateaus",
+        ("negative_yield", "co2", "time_h"),
+        _PENICILLIN,
+    )
+
+
+def c2_dtlz2() -> Problem:
+    """DTLZ2 of which an outcome constraint leaves separate pieces of the front."""
+    return _problem(
+        "c2_dtlz2", C2DTLZ2(dim=6, num_objectives=2), "6 floats; one outcome constraint",
+        ("f1", "f2"),
+    )  # fmt: skip
+
+
+def _problem(
+    name: str,
+    function: MultiObjectiveTestProblem,
+    description: str,
+    metrics: Sequence[str],
+    parameters: Sequence[str] = (),
+    *,
+    is_high_dimensional: bool = False,
+) -> Problem:
+    function = function.to(dtype=torch.double)
+    lower, upper = function.bounds.tolist()
+    names = parameters or [f"x{number + 1}" for number in range(function.dim)]
+    slacks = getattr(function, "num_constraints", 0)
+
+    def true_values(arm: Arm) -> dict[str, float]:
+        x = torch.tensor([[float(arm.parameters[n]) for n in names]], dtype=torch.double)
+        values = dict(zip(metrics, function.evaluate_true(x)[0].tolist(), strict=True))
+        if slacks:
+            slack = function.evaluate_slack_true(x)[0].tolist()
+            values |= {f"slack_{number + 1}": value for number, value in enumerate(slack)}
+        return values
+
+    return Problem(
+        name=name,
+        description=description,
+        space=ParameterSpace(
+            parameters=tuple(
+                FloatParameter(name=n, low=low, high=high)
+                for n, low, high in zip(names, lower, upper, strict=True)
+            )
+        ),
+        objectives=tuple(
+            Objective(metric=metric, goal="minimize", threshold=float(threshold))
+            for metric, threshold in zip(metrics, function.ref_point.tolist(), strict=True)
+        ),
+        outcome_constraints=tuple(
+            OutcomeConstraint(metric=f"slack_{number + 1}", op=">=", bound=0.0)
+            for number in range(slacks)
+        ),
+        true_values=true_values,
+        is_high_dimensional=is_high_dimensional,
+    )
