@@ -21,6 +21,17 @@ def _measured(name: str, unit: str, description: str) -> MetricDefinition:
     )
 
 
+TRAINED_METRICS: tuple[MetricDefinition, ...] = (
+    MetricDefinition(
+        name="nonzero_weight_count",
+        unit="weights",
+        better="lower",
+        stage="train",
+        description="Weights of the trained network that are not zero.",
+    ),
+)
+"""Counted by every `train` stage, for every search space: they depend on the trained weights."""
+
 MEASURED_METRICS: tuple[MetricDefinition, ...] = (
     _measured("latency_ms", "ms", "Latency of one inference: median of pair ratios x reference."),
     _measured("latency_p50_ms", "ms", "Median wall time of one inference."),
@@ -29,8 +40,7 @@ MEASURED_METRICS: tuple[MetricDefinition, ...] = (
     _measured("peak_memory_bytes", "B", "Rise of the process's peak resident set by the network."),
     _measured("file_size_bytes", "B", "Size of the exported network's file."),
     _measured("weight_count", "weights", "Weights of the network."),
-    _measured("nonzero_weight_count", "weights", "Weights of the network that are not zero."),
     _measured("macs", "MAC", "Multiply-accumulate operations of one inference."),
     _measured("export_s", "s", "Time to export the network to the runtime."),
 )
-"""Given by every `measure` stage, for every search space."""
+"""Given by every `measure` stage, for every search space; none asks what a weight's value is."""

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from search_spaces.arm import Arm
-from search_spaces.metric import MEASURED_METRICS, MetricDefinition
+from search_spaces.metric import MEASURED_METRICS, TRAINED_METRICS, MetricDefinition
 from search_spaces.parameter_space import ParameterSpace
 from search_spaces.values import Name, ShortText, Text, Value
 
@@ -23,8 +23,13 @@ class SearchSpace(Value):
     """A named, versioned search space that installed workers can train.
 
     `version` rises whenever equal arms would no longer give comparable results.
-    `metrics` are those of its `train` stage; every space also gives `MEASURED_METRICS`.
+    `metrics` are those of its `train` stage; every space also gives `TRAINED_METRICS` and
+    `MEASURED_METRICS`.
     `baseline` is the hand-made arm a front is expected to beat.
+    `measures_untrained`: whether a network with weights of no meaning measures like the trained
+    one, because shapes alone decide its speed. Its arms can then be measured before a training
+    is spent on them. False where training decides the shapes, or where the runtime takes
+    advantage of the values (sparse kernels, data-dependent depth).
     """
 
     name: Name
@@ -35,6 +40,7 @@ class SearchSpace(Value):
     space: ParameterSpace
     metrics: Annotated[tuple[MetricDefinition, ...], Field(min_length=1)]
     baseline: Arm
+    measures_untrained: bool = False
 
     @model_validator(mode="after")
     def _baseline_is_legal(self) -> Self:
@@ -45,5 +51,5 @@ class SearchSpace(Value):
 
     @property
     def all_metrics(self) -> tuple[MetricDefinition, ...]:
-        """What a finished trial of this space carries: its own metrics, then the measured."""
-        return self.metrics + MEASURED_METRICS
+        """What a finished trial of this space carries: its own metrics, then everyone's."""
+        return self.metrics + TRAINED_METRICS + MEASURED_METRICS

@@ -1,4 +1,6 @@
-"""The `measure` stage: rebuilds the trained network and measures it in its runtime."""
+"""The `measure` stage: builds the arm's network and measures it in its runtime."""
+
+from pathlib import Path
 
 from search_spaces.metric import MEASURED_METRICS
 from search_spaces.recipe import Recipe
@@ -8,27 +10,25 @@ from workers.measurement.measure import measure
 from workers.measurements import to_measurements
 from workers.stage_order import StageOrder
 from workers.stage_result import OutputFile, StageCompleted
-from workers.train_stage import WEIGHTS_FILE, training_context
+from workers.train_stage import INPUT_COUNT, WEIGHTS_FILE, training_context
+from workers.training.scattered_weights import scatter_weights
 from workers.training.weights import load_weights
-
-INPUT_COUNT = 8
-"""Real inputs on which the exported network is compared with torch and timed."""
 
 
 def measure_stage(order: StageOrder, recipe: Recipe) -> StageCompleted:
     """Measures; gives `MEASURED_METRICS` and the exported network.
 
+    A network that is measured before its training has weights of no meaning: its file is not
+    kept, lest somebody deploys it.
     Raises: GrantRefused if the stage came without the weights that `train` left.
     """
     grant = order.grant
-    weights = order.folder.inputs / WEIGHTS_FILE
-    if not weights.exists():
-        raise GrantRefused(
-            f"Stage {grant.stage!r} of trial {grant.trial_number} came without {WEIGHTS_FILE}; "
-            "its train stage must complete first."
-        )
+    untrained = bool(grant.measurement.untrained)
     network = recipe.build(grant.arm)
-    load_weights(network, weights)
+    if untrained:
+        scatter_weights(network, grant.seed)
+    else:
+        load_weights(network, _trained_weights(order))
     inputs = recipe.example_inputs(grant.arm, INPUT_COUNT, training_context(order))
     measured = measure(
         network.eval(),
@@ -38,8 +38,20 @@ def measure_stage(order: StageOrder, recipe: Recipe) -> StageCompleted:
         order.folder.scratch,
         grant.seed,
     )
+    protocol = measured.protocol | {"untrained": untrained}
+    exported = OutputFile(name=measured.exported_path.name, path=measured.exported_path)
     return StageCompleted(
-        measurements=to_measurements(measured.metrics, MEASURED_METRICS, measured.protocol),
-        files=(OutputFile(name=measured.exported_path.name, path=measured.exported_path),),
+        measurements=to_measurements(measured.metrics, MEASURED_METRICS, protocol),
+        files=() if untrained else (exported,),
         environment=stage_environment(),
     )
+
+
+def _trained_weights(order: StageOrder) -> Path:
+    weights = order.folder.inputs / WEIGHTS_FILE
+    if not weights.exists():
+        raise GrantRefused(
+            f"Stage {order.grant.stage!r} of trial {order.grant.trial_number} came without "
+            f"{WEIGHTS_FILE}; its train stage must complete first."
+        )
+    return weights

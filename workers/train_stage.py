@@ -1,4 +1,4 @@
-"""The `train` stage: trains the arm and keeps its weights."""
+"""The `train` stage: trains the arm and keeps its weights, and its deployable file."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import Any
 
 import torch
 
+from search_spaces.metric import TRAINED_METRICS
 from search_spaces.recipe import CurvePoint, Estimate, Recipe, TrainingContext
 from search_spaces.space import SearchSpace
 from service.domain.measurement import Measurement
+from workers.deployable import export_trained
 from workers.environment import stage_environment
+from workers.measurement.footprint import count_nonzero_weights
 from workers.measurements import to_measurements
 from workers.stage_order import StageOrder
 from workers.stage_result import OutputFile, StageCompleted
@@ -18,6 +21,8 @@ from workers.training.weights import save_weights
 
 WEIGHTS_FILE = "network.safetensors"
 """The name under which `train` leaves the weights to `measure`."""
+INPUT_COUNT = 8
+"""Real inputs on which the exported network is compared with torch and timed."""
 
 
 def training_context(order: StageOrder) -> TrainingContext:
@@ -40,7 +45,10 @@ def append_point(curve_path: Path, point: CurvePoint) -> None:
 
 
 def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageCompleted:
-    """Trains; gives the space's metrics and the weights, or what there was when told to stop."""
+    """Trains; gives the space's metrics and the weights, or what there was when told to stop.
+
+    An arm that was measured before is exported here, for its measure stage kept no file.
+    """
     limits = order.grant.training
     end = run_training(
         recipe,
@@ -64,14 +72,29 @@ def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageC
             environment=stage_environment(),
         )
     protocol |= {"notes": dict(end.trained.notes)}
-    measurements = to_measurements(end.trained.metrics, space.metrics, protocol)
+    network = end.trained.network
+    counted = {"nonzero_weight_count": Estimate(count_nonzero_weights(network))}
+    measurements = to_measurements(
+        {**end.trained.metrics, **counted}, space.metrics + TRAINED_METRICS, protocol
+    )
     weights = order.folder.outputs / WEIGHTS_FILE
-    save_weights(end.trained.network, weights)
+    save_weights(network, weights)
     return StageCompleted(
         measurements=measurements,
-        files=(OutputFile(name=WEIGHTS_FILE, path=weights),),
+        files=(OutputFile(name=WEIGHTS_FILE, path=weights), *_deployable(order, recipe, network)),
         environment=stage_environment(),
     )
+
+
+def _deployable(
+    order: StageOrder, recipe: Recipe, network: torch.nn.Module
+) -> tuple[OutputFile, ...]:
+    settings = order.grant.measurement
+    if not settings.untrained:
+        return ()  # the measure stage exports it, for it measures the trained network
+    inputs = recipe.example_inputs(order.grant.arm, INPUT_COUNT, training_context(order))
+    path = export_trained(network, inputs, settings, order.folder.outputs)
+    return () if path is None else (OutputFile(name=path.name, path=path),)
 
 
 def _so_far(

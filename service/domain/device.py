@@ -15,6 +15,8 @@ class MeasurementSettings(Value):
 
     relative_ci: the 95 % confidence interval of the latency's median is narrowed to this share
         of it (0.01 = +-1 %), unless `time_limit_s` comes first.
+    untrained: measure an arm before it is trained, on weights of no meaning; an arm that misses
+        a bound then never trains (None: wherever the search space says that this measures alike).
     """
 
     target: Name = THIS_HOST
@@ -24,3 +26,4 @@ class MeasurementSettings(Value):
     min_pairs: Annotated[int, Field(ge=16, le=100_000)] = 64
     relative_ci: Annotated[float, Field(gt=0, le=0.5)] = 0.01
     time_limit_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    untrained: bool | None = None

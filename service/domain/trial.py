@@ -142,3 +142,13 @@ class Trial(Value):
     ended_at: datetime | None = None
     stages: tuple[Stage, ...] = ()
     measurements: dict[Name, Measurement] = {}
+
+    @property
+    def awaits_training(self) -> bool:
+        """Whether it has a training that has never begun; it may be measured ahead of it."""
+        return any(
+            stage.kind == "train"
+            and stage.epoch == 0
+            and stage.status in (StageStatus.WAITING, StageStatus.READY)
+            for stage in self.stages
+        )

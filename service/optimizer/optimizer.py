@@ -24,7 +24,7 @@ _CLASSES = {
 
 
 class Observation(Value):
-    """A final trial: its arm, how it ended, and the metrics it measured (maybe not all)."""
+    """A trial: its arm, how it ended (or that it runs), and what it measured (maybe not all)."""
 
     arm: Arm
     status: TrialStatus
@@ -43,6 +43,8 @@ class SuggestRequest(Value):
 
     observations: final trials in the order they ended, failed and cancelled ones left out.
     pending: arms of running trials, and of candidates that must stay; their outcome is awaited.
+    partial: what running trials, which are all among `pending`, have measured so far: stages that
+        are cheap come first.
     replaceable: arms of candidates that nobody has claimed yet. The answer is what should stand
         in their place: it may repeat the ones worth keeping, `count` counts these too.
     excluded: arms of failed and cancelled trials: nothing was learnt from them, yet they are
@@ -57,6 +59,7 @@ class SuggestRequest(Value):
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
     observations: tuple[Observation, ...] = ()
     pending: tuple[Arm, ...] = ()
+    partial: tuple[Observation, ...] = ()
     replaceable: tuple[Arm, ...] = ()
     excluded: tuple[Arm, ...] = ()
     sources: tuple[Source, ...] = ()

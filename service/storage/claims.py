@@ -9,6 +9,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    not_,
     or_,
     select,
 )
@@ -16,6 +17,7 @@ from sqlalchemy import (
 from service.domain.device import THIS_HOST
 from service.domain.experiment import ExperimentStatus
 from service.domain.trial import MANUAL_SOURCE, StageKind, StageStatus, TrialStatus
+from service.storage.measured_ahead import awaits_training
 from service.storage.tables import experiments, stages, trials
 from service.storage.workers import WorkerRow
 
@@ -32,26 +34,37 @@ _POOL_RANK: ColumnElement[int] = case(
 )
 
 _running = trials.alias("running")
+# A trial measured ahead of its training holds no place among the parallel ones: else a GPU
+# would wait for a measurement whenever as many trials train as may.
 _RUNNING_COUNT = (
     select(func.count())
     .select_from(_running)
     .where(
         _running.c.experiment_id == experiments.c.id,
         _running.c.status == TrialStatus.RUNNING,
+        ~awaits_training(_running.c.id),
     )
     .scalar_subquery()
 )
 
-# A paused experiment finishes what is running; a candidate starts only within max_parallel.
+# Measuring ahead needs no place among the parallel trials, the beginning of anything else does.
+# A paused experiment finishes what is begun; a training that has not begun is not.
+_MEASURES_AHEAD = and_(stages.c.kind == "measure", stages.c.position == 0)
+_BEGINS = or_(
+    trials.c.status == TrialStatus.CANDIDATE,
+    and_(stages.c.kind == "train", stages.c.epoch == 0),
+)
 _MAY_START = or_(
     and_(
         trials.c.status == TrialStatus.RUNNING,
+        not_(_BEGINS),
         experiments.c.status.in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
     ),
     and_(
-        trials.c.status == TrialStatus.CANDIDATE,
+        trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
+        _BEGINS,
         experiments.c.status == ExperimentStatus.RUNNING,
-        experiments.c.max_parallel > _RUNNING_COUNT,
+        or_(_MEASURES_AHEAD, experiments.c.max_parallel > _RUNNING_COUNT),
     ),
 )
 

@@ -85,7 +85,7 @@ def _experiment(experiment: Experiment, found: list[Trial]) -> Iterator[str]:
         yield f"I1 {name}: {experiment.trials_created} trials were accepted, {len(found)} are there"
     if experiment.trials_created > experiment.budget_trials:
         yield f"I5 {name}: {experiment.trials_created} trials exceed the budget"
-    running = sum(trial.status is TrialStatus.RUNNING for trial in found)
+    running = sum(t.status is TrialStatus.RUNNING and not t.awaits_training for t in found)
     if running > experiment.spec.max_parallel:
         yield f"I5 {name}: {running} trials run, max_parallel is {experiment.spec.max_parallel}"
     unfinished = [trial.number for trial in found if not trial.status.is_final]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from search_spaces.values import Value
 from service.domain.experiment import Experiment
 from service.domain.lease import Lease
+from service.domain.missed_bound import missed_bound
 from service.domain.trial import AttemptOutcome, Stage, StageStatus, Trial, TrialStatus
 from service.schemas.leases import CompleteRequest, FailRequest, InfeasibleRequest, ReportReply
 from service.storage.artifact_rows import find_artifact
@@ -53,6 +54,7 @@ class _Held:
 def record_complete(connection: Connection, lease_id: str, request: CompleteRequest) -> ReportReply:
     """Keeps the stage's result; the next stage becomes ready, or the trial is completed.
 
+    A trial whose measurements prove that it misses a bound is infeasible before it trains.
     Raises: LeaseNotFound, LeaseLost, UnknownMetric, MeasurementMissing, ArtifactNotFound,
         InvalidRequest.
     """
@@ -64,9 +66,10 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
             find_artifact(connection, artifact.sha256, field=f"artifacts.{index}.sha256")
         is_last = held.stage.position == held.trial.stages[-1].position
         if not request.early_stopped:
-            require_metrics(held.experiment, found, of_stage=held.stage.kind)
+            known = held.trial.measurements | found
+            require_metrics(held.experiment, known, of_stage=held.stage.kind)
             if is_last:
-                require_metrics(held.experiment, held.trial.measurements | found)
+                require_metrics(held.experiment, known)
         outcome, stage_status = (
             (AttemptOutcome.EARLY_STOPPED, StageStatus.EARLY_STOPPED)
             if request.early_stopped
@@ -98,9 +101,26 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
         elif trial.stop_requested is not None:
             end_stopped_trial(connection, held.experiment, trial, held.now)
         else:
-            start_next_stage(connection, trial, held.stage)
+            _go_on(connection, held, trial)
 
     return _report(connection, lease_id, request.epoch, request, record)
+
+
+def _go_on(connection: Connection, held: _Held, trial: Trial) -> None:
+    """Starts the next stage, unless it is a training that can no longer pay."""
+    following = next(s for s in trial.stages if s.position > held.stage.position)
+    missed = missed_bound(held.experiment.spec, trial.measurements)
+    if following.kind == "train" and missed is not None:
+        end_trial(
+            connection,
+            held.experiment,
+            trial,
+            TrialStatus.INFEASIBLE,
+            now=held.now,
+            reason=f"{missed}: not trained",
+        )
+    else:
+        start_next_stage(connection, trial, held.stage)
 
 
 def record_failure(connection: Connection, lease_id: str, request: FailRequest) -> ReportReply:

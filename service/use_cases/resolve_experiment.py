@@ -8,6 +8,7 @@ from search_spaces.parameter_space import ParameterSpace
 from search_spaces.parameters import FixedParameter
 from search_spaces.registry import Registry, UnknownSearchSpace
 from search_spaces.space import SearchSpace
+from service.domain.device import MeasurementSettings
 from service.domain.errors import InvalidRequest, SearchSpaceNotFound, UnknownMetric
 from service.domain.experiment import (
     MODEL_FREE_STRATEGIES,
@@ -33,9 +34,9 @@ class ResolvedExperiment:
 def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExperiment:
     """What the spec asks for, in full; resolving it again changes nothing.
 
-    Pins the search space's version, writes out narrowed parameters, and counts the initial
-    trials. An ask/tell experiment without metrics gets those its objectives and constraints
-    name.
+    Pins the search space's version, writes out narrowed parameters, decides whether arms are
+    measured before they are trained, and counts the initial trials. An ask/tell experiment
+    without metrics gets those its objectives and constraints name.
     Raises: SearchSpaceNotFound, UnknownMetric, InvalidRequest.
     """
     if spec.search_space is None:
@@ -56,6 +57,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
         update = {
             "search_space": SearchSpaceReference(name=installed.name, version=installed.version),
             "parameters": tuple(p for p in space.parameters if p.name in given),
+            "measurement": _measurement(spec.measurement, installed),
         }
     _check_goals(spec, metrics)
     _check_stop_rules(spec)
@@ -73,6 +75,19 @@ def initial_trials(spec: ExperimentSpec, space: ParameterSpace) -> int:
     searched = sum(not isinstance(p, FixedParameter) for p in space.parameters)
     third = min(math.ceil(spec.budget.trials / 3), 2 * searched)
     return min(max(_LEAST_INITIAL_TRIALS, third), spec.budget.trials)
+
+
+def _measurement(settings: MeasurementSettings, space: SearchSpace) -> MeasurementSettings:
+    """The settings with the order of measuring and training decided."""
+    if settings.untrained and not space.measures_untrained:
+        raise InvalidRequest(
+            f"Networks of {space.name!r} measure differently before they are trained.",
+            field="measurement.untrained",
+            remedy="Leave it out: they are measured after their training.",
+        )
+    if settings.untrained is not None:
+        return settings
+    return settings.model_copy(update={"untrained": space.measures_untrained})
 
 
 def _find(registry: Registry, reference: SearchSpaceReference) -> SearchSpace:

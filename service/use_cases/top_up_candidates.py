@@ -19,6 +19,7 @@ from service.storage.experiments import (
     set_space_exhausted,
     trial_counts,
 )
+from service.storage.measured_ahead import measured_ahead_count
 from service.storage.trials import (
     insert_candidate,
     known_signatures,
@@ -29,6 +30,7 @@ from service.use_cases.advance_trial import complete_experiment_if_done
 
 _LEAST_POOL = 2
 _WORKER_STAGES: tuple[StageKind, ...] = ("train", "measure")
+_MEASURED_FIRST: tuple[StageKind, ...] = ("measure", "train")
 _EXTERNAL_STAGES: tuple[StageKind, ...] = ("external",)
 _TAUGHT = (TrialStatus.COMPLETED, TrialStatus.INFEASIBLE, TrialStatus.EARLY_STOPPED)
 _PENDING = (TrialStatus.CANDIDATE, TrialStatus.RUNNING)
@@ -63,6 +65,11 @@ def suggestion_request(connection: Connection, experiment_id: str) -> SuggestReq
         observations=tuple(
             Observation(arm=trial.arm, status=trial.status, measurements=trial.measurements)
             for trial in taught
+        ),
+        partial=tuple(
+            Observation(arm=trial.arm, status=trial.status, measurements=trial.measurements)
+            for trial in trials
+            if trial.status is TrialStatus.RUNNING and trial.measurements
         ),
         pending=tuple(trial.arm for trial in trials if trial.status in _PENDING),
         excluded=tuple(trial.arm for trial in trials if trial.status not in _TAUGHT + _PENDING),
@@ -117,7 +124,9 @@ def note_space_exhausted(connection: Connection, experiment_id: str) -> None:
 
 def stage_kinds(experiment: Experiment) -> tuple[StageKind, ...]:
     """The stages that a new trial of the experiment goes through, in order."""
-    return _EXTERNAL_STAGES if experiment.is_external else _WORKER_STAGES
+    if experiment.is_external:
+        return _EXTERNAL_STAGES
+    return _MEASURED_FIRST if experiment.spec.measurement.untrained else _WORKER_STAGES
 
 
 def _shortage(connection: Connection, experiment: Experiment) -> int:
@@ -132,4 +141,7 @@ def _shortage(connection: Connection, experiment: Experiment) -> int:
         pool_size = max(_LEAST_POOL, busy_slots)
     counts = trial_counts(connection, [experiment.id])[experiment.id]
     budget_left = experiment.budget_trials - experiment.trials_created
-    return min(budget_left, pool_size - counts[TrialStatus.CANDIDATE])
+    # A trial measured ahead of its training is still in the pool: nobody has begun on it in
+    # earnest, and were it not counted, the whole budget would be measured before one is trained.
+    in_pool = counts[TrialStatus.CANDIDATE] + measured_ahead_count(connection, experiment.id)
+    return min(budget_left, pool_size - in_pool)

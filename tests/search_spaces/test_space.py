@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from search_spaces.arm import Arm
 from search_spaces.builtin import builtin_spaces
-from search_spaces.metric import MEASURED_METRICS
+from search_spaces.metric import MEASURED_METRICS, TRAINED_METRICS
 from search_spaces.space import SearchSpace
 
 
@@ -18,9 +18,9 @@ def test_refuses_a_baseline_outside_the_space(fields):
         SearchSpace.model_validate(fields)
 
 
-def test_a_trial_carries_the_spaces_metrics_and_the_measured(fields):
+def test_a_trial_carries_the_spaces_metrics_and_everyones(fields):
     space = SearchSpace.model_validate(fields)
-    assert space.all_metrics == space.metrics + MEASURED_METRICS
+    assert space.all_metrics == space.metrics + TRAINED_METRICS + MEASURED_METRICS
     assert "latency_ms" in {metric.name for metric in space.all_metrics}
 
 

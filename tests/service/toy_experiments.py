@@ -47,7 +47,12 @@ def _no_recipe() -> Any:
     raise AssertionError("the service never loads a recipe")
 
 
-REGISTRY = Registry([InstalledSpace(TOY_SPACE, _no_recipe)])
+QUICK_TOY_SPACE = TOY_SPACE.model_copy(update={"name": "quick-toy", "measures_untrained": True})
+"""The same, but for its arms being measured before they are trained."""
+
+BOTH_TOY_SPACES = [{"name": space, "version": 3} for space in ("toy", "quick-toy")]
+
+REGISTRY = Registry(InstalledSpace(space, _no_recipe) for space in (TOY_SPACE, QUICK_TOY_SPACE))
 
 
 def worker_spec(**changes: Any) -> ExperimentSpec:

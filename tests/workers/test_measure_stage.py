@@ -1,4 +1,4 @@
-"""A trained network's weights go from `train` to `measure`, and figures come out."""
+"""Weights go from `train` to `measure`, or a network is measured before it has any."""
 
 import importlib
 
@@ -26,16 +26,21 @@ def installed(stranger_package, monkeypatch):
     registry.installed_registry.cache_clear()
 
 
-def test_measuring_the_trained_network_gives_every_measured_metric(tmp_path):
-    def order(kind):
+@pytest.fixture
+def order(tmp_path):
+    def make(kind, **measurement):
         made = StageOrder(
-            grant=make_grant(stage=kind, stage_kind=kind, measurement=QUICK),
+            grant=make_grant(stage=kind, stage_kind=kind, measurement=QUICK | measurement),
             work_folder=tmp_path / kind,
             cache_folder=tmp_path / "cache",
         )
         made.folder.create()
         return made
 
+    return make
+
+
+def test_measuring_the_trained_network_gives_every_measured_metric(order):
     trained = perform(order("train"))
     to_measure = order("measure")
     trained.files[0].path.rename(to_measure.folder.inputs / trained.files[0].name)
@@ -48,6 +53,38 @@ def test_measuring_the_trained_network_gives_every_measured_metric(tmp_path):
     assert latency.unit == "ms"
     assert latency.protocol["runtime"] == "onnxruntime"
     assert latency.protocol["threads"] == 1
+    assert latency.protocol["untrained"] is False
     (exported,) = measured.files
     assert exported.path.suffix == ".onnx"
     assert exported.path.stat().st_size == measured.measurements["file_size_bytes"].mean
+
+
+def test_an_untrained_network_measures_as_its_trained_one_does(order):
+    trained = perform(order("train", untrained=True))
+    weights, deployable = trained.files
+    ahead = perform(order("measure", untrained=True))
+    assert isinstance(ahead, StageCompleted), ahead
+    assert ahead.measurements.keys() == {metric.name for metric in MEASURED_METRICS}
+    assert ahead.measurements["latency_ms"].protocol["untrained"] is True
+    # Its file holds weights of no meaning: it must not be taken for something to deploy.
+    assert ahead.files == ()
+
+    after = order("measure")
+    weights.path.rename(after.folder.inputs / weights.name)
+    measured = perform(after)
+    for name in ("weight_count", "macs", "file_size_bytes"):
+        assert ahead.measurements[name].mean == measured.measurements[name].mean
+    assert deployable.name == "network.onnx"
+    assert deployable.path.read_bytes() == measured.files[0].path.read_bytes()
+
+
+def test_a_trainer_without_the_runtime_keeps_the_weights_alone(order, monkeypatch):
+    monkeypatch.setattr("workers.runtimes.registry.find_spec", lambda _: None)
+    trained = perform(order("train", untrained=True))
+    assert isinstance(trained, StageCompleted), trained
+    assert [file.name for file in trained.files] == ["network.safetensors"]
+
+
+def test_zeros_are_counted_in_the_trained_network(order):
+    trained = perform(order("train"))
+    assert trained.measurements["nonzero_weight_count"].mean == 4 * 8 + 8 + 8 + 1

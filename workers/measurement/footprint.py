@@ -19,18 +19,20 @@ class Footprint:
     """weight_count: distinct weights, tied ones once; buffers are no weights."""
 
     weight_count: int
-    nonzero_weight_count: int
     macs: int
 
 
 def count_footprint(network: nn.Module, inputs: Sequence[torch.Tensor]) -> Footprint:
     """Counts `network` and one inference of it on `inputs`."""
-    weights = list(network.parameters())
     return Footprint(
-        weight_count=sum(weight.numel() for weight in weights),
-        nonzero_weight_count=sum(int(torch.count_nonzero(weight)) for weight in weights),
+        weight_count=sum(weight.numel() for weight in network.parameters()),
         macs=count_macs(network, inputs),
     )
+
+
+def count_nonzero_weights(network: nn.Module) -> int:
+    """Distinct weights that are not zero, tied ones once."""
+    return sum(int(torch.count_nonzero(weight)) for weight in network.parameters())
 
 
 def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:

@@ -92,7 +92,6 @@ def measure(  # noqa: PLR0917  (all six are needed, in the order of their making
         "peak_memory_bytes": _mean(peak.rise_bytes),
         "file_size_bytes": Estimate(exported.size_bytes),
         "weight_count": Estimate(footprint.weight_count),
-        "nonzero_weight_count": Estimate(footprint.nonzero_weight_count),
         "macs": Estimate(footprint.macs),
         "export_s": Estimate(exported.export_s),
     }

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 TTL_S = 60.0
 FINAL = {"completed", "failed", "infeasible", "early_stopped", "cancelled"}
-KINDS = ("train", "measure")
+TRAINED_FIRST = ("train", "measure")
+MEASURED_FIRST = ("measure", "train")
 
 
 @dataclass
@@ -56,6 +57,7 @@ class ModelExperiment:
     max_parallel: int
     max_attempts: int
     workers: dict[str, int]
+    kinds: tuple[str, str] = TRAINED_FIRST
     now_s: float = 0.0
     status: str = "running"
     trials: list[ModelTrial] = field(default_factory=list)
@@ -66,6 +68,16 @@ class ModelExperiment:
 
     def count(self, status: str) -> int:
         return sum(trial.status == status for trial in self.trials)
+
+    def measured_ahead(self) -> int:
+        """How many running trials have not begun to train."""
+        train = self.kinds.index("train")
+        return sum(
+            trial.status == "running"
+            and trial.epochs[train] == 0
+            and trial.stages[train] in ("waiting", "ready")
+            for trial in self.trials
+        )
 
     def settle(self) -> None:
         """Completes the experiment once all is done."""
@@ -78,24 +90,32 @@ class ModelExperiment:
         if self.status != "running":
             return 0
         pool = max(2, len(self.open_leases()))
-        return max(0, min(self.budget - len(self.trials), pool - self.count("candidate")))
+        in_pool = self.count("candidate") + self.measured_ahead()
+        return max(0, min(self.budget - len(self.trials), pool - in_pool))
 
     def next_claim(self, worker: str) -> tuple[ModelTrial, int] | None:
         held = [lease for lease in self.open_leases() if lease.worker == worker]
         if len(held) >= self.workers[worker]:
             return None
-        device_busy = any(KINDS[lease.stage] == "measure" for lease in self.open_leases())
+        device_busy = any(self.kinds[lease.stage] == "measure" for lease in self.open_leases())
+        under_way = self.count("running") - self.measured_ahead()
         choices = []
         for trial in self.trials:
             if "ready" not in trial.stages:
                 continue
             stage = trial.stages.index("ready")
-            if KINDS[stage] == "measure" and device_busy:
+            kind = self.kinds[stage]
+            if kind == "measure" and device_busy:
                 continue
-            may_start = self.status == "running" and self.count("running") < self.max_parallel
-            if trial.status == "running" and self.status in ("running", "paused"):
-                choices.append((1 - stage, trial.number, trial, stage))
-            elif trial.status == "candidate" and may_start:
+            begins = trial.status == "candidate" or (kind == "train" and not trial.epochs[stage])
+            needs_place = begins and (kind, stage) != ("measure", 0)
+            if needs_place and under_way >= self.max_parallel:
+                continue
+            if self.status not in (("running",) if begins else ("running", "paused")):
+                continue
+            if trial.status == "running":
+                choices.append((0 if kind == "measure" else 1, trial.number, trial, stage))
+            elif trial.status == "candidate":
                 choices.append((2 if trial.manual else 3, trial.number, trial, stage))
         if not choices:
             return None
@@ -114,7 +134,7 @@ class ModelExperiment:
         trial = lease.trial
         lease.outcome = "succeeded"
         trial.stages[lease.stage] = "completed"
-        if lease.stage == len(KINDS) - 1:
+        if lease.stage == len(self.kinds) - 1:
             trial.end("completed")
         elif trial.stop is not None:
             trial.end_stopped()

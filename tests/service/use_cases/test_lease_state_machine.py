@@ -38,6 +38,7 @@ from service.use_cases.stop_trial import stop_trial
 from service.use_cases.top_up_candidates import add_candidates, suggestion_request
 from tests.conftest import FakeClock, FreshDatabases
 from tests.service.toy_experiments import (
+    BOTH_TOY_SPACES,
     TIMES,
     created,
     registered,
@@ -46,7 +47,8 @@ from tests.service.toy_experiments import (
 )
 from tests.service.use_cases.lease_model import (
     FINAL,
-    KINDS,
+    MEASURED_FIRST,
+    TRAINED_FIRST,
     TTL_S,
     ModelExperiment,
     ModelLease,
@@ -85,15 +87,35 @@ class LeaseMachine(RuleBasedStateMachine):
         max_parallel=st.integers(1, 5),
         max_attempts=st.integers(1, 3),
         slots=st.integers(1, 3),
+        kinds=st.sampled_from([TRAINED_FIRST, MEASURED_FIRST]),
     )
-    def begin(self, budget: int, max_parallel: int, max_attempts: int, slots: int) -> None:
-        spec = worker_spec(budget=budget, max_parallel=max_parallel, max_attempts=max_attempts)
+    def begin(  # noqa: PLR0917
+        self,
+        budget: int,
+        max_parallel: int,
+        max_attempts: int,
+        slots: int,
+        kinds: tuple[str, str],
+    ) -> None:
+        spec = worker_spec(
+            budget=budget,
+            max_parallel=max_parallel,
+            max_attempts=max_attempts,
+            search_space="quick-toy" if kinds == MEASURED_FIRST else "toy",
+        )
         self.experiment_id = created(self.database, spec)
         self.worker_ids = {
-            name: registered(self.database, name, device="shared", slots=slots) for name in _WORKERS
+            name: registered(
+                self.database,
+                name,
+                device="shared",
+                slots=slots,
+                search_spaces=BOTH_TOY_SPACES,
+            )
+            for name in _WORKERS
         }
         self.model = ModelExperiment(
-            budget, max_parallel, max_attempts, dict.fromkeys(_WORKERS, slots)
+            budget, max_parallel, max_attempts, dict.fromkeys(_WORKERS, slots), kinds
         )
 
     def teardown(self) -> None:
@@ -166,7 +188,7 @@ class LeaseMachine(RuleBasedStateMachine):
             assert (expected, grant) == (None, None)
             return False
         trial, stage = expected
-        assert (grant.trial_number, grant.stage_kind) == (trial.number, KINDS[stage])
+        assert (grant.trial_number, grant.stage_kind) == (trial.number, self.model.kinds[stage])
         assert grant.epoch == trial.epochs[stage] + 1
         expires_s = self.model.now_s + TTL_S
         self.model.claimed(ModelLease(grant.lease_id, trial, stage, grant.epoch, worker, expires_s))
@@ -204,7 +226,8 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(pick=_PICK, how=st.sampled_from(["complete", "complete", "early", "infeasible"]))
     def report_result(self, pick: int, how: str) -> None:
         lease = self.some_lease(pick)
-        metric = {"error": 0.5} if KINDS[lease.stage] == "train" else {"latency_ms": 3.0}
+        kind = self.model.kinds[lease.stage]
+        metric = {"error": 0.5} if kind == "train" else {"latency_ms": 3.0}
         if how == "infeasible":
             deed = record_infeasible
             request = InfeasibleRequest(epoch=lease.epoch, reason="diverged")

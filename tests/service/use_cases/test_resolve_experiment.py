@@ -74,7 +74,12 @@ def test_the_version_is_pinned_and_the_initial_trials_counted() -> None:
     resolved = resolve_experiment(worker_spec(budget=24), REGISTRY)
     assert resolved.spec.search_space.version == 3
     assert resolved.spec.optimizer.initial_trials == 6  # 2 x 3 parameters, less than 24 / 3
-    assert [metric.name for metric in resolved.metrics][:3] == ["error", "loss", "latency_ms"]
+    assert [metric.name for metric in resolved.metrics][:4] == [
+        "error",
+        "loss",
+        "nonzero_weight_count",
+        "latency_ms",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.measurement.footprint import count_footprint, count_macs
+from workers.measurement.footprint import count_footprint, count_macs, count_nonzero_weights
 
 
 class Attention(nn.Module):
@@ -84,5 +84,5 @@ def test_weights_are_counted_once_and_zeros_apart() -> None:
     footprint = count_footprint(network, (torch.ones(1, 5),))
     # 25 tied weights, 5 biases, 2 x 5 of the norm, whose biases are zero; no running statistics
     assert footprint.weight_count == 40
-    assert footprint.nonzero_weight_count == 40 - 10 - 5
+    assert count_nonzero_weights(network) == 40 - 10 - 5
     assert footprint.macs == 50
