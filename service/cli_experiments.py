@@ -184,6 +184,12 @@ def print_view(view: "ExperimentView") -> None:
         print(f"  subject to {bound.metric} {bound.op} {bound.bound:g}")
     for rule in _stop_rules(one):
         print(f"  stops {rule}")
+    for source in view.sources:
+        filled = ", ".join(f"{name} = {value}" for name, value in source.filled_parameters.items())
+        print(
+            f"  starts warm from {source.name} ({source.status.value}): {source.used_trials} of "
+            f"its {source.final_trials} final trials used" + (f", with {filled}" if filled else "")
+        )
 
 
 def _stop_rules(one: "Experiment") -> list[str]:

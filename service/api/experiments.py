@@ -35,6 +35,7 @@ from service.schemas.yaml_text import parse_yaml
 from service.use_cases.create_experiment import create_experiment
 from service.use_cases.read_experiment import list_experiments, read_experiment
 from service.use_cases.resolve_experiment import resolve_experiment
+from service.use_cases.resolve_warm_start import resolve_warm_start
 from service.use_cases.steer_experiment import (
     archive,
     pause,
@@ -88,11 +89,13 @@ def create(spec: SpecOf, deed: DeedOf, registry: RegistryOf) -> Response:
     dependencies=[needs("write")],
     openapi_extra={"requestBody": EXPERIMENT_BODY},
 )
-def validate_only(spec: SpecOf, registry: RegistryOf) -> ExperimentValidation:
+def validate_only(spec: SpecOf, database: DatabaseOf, registry: RegistryOf) -> ExperimentValidation:
     """Checks a spec and resolves its defaults; changes nothing."""
     resolved = resolve_experiment(spec, registry)
+    with database.read() as connection:
+        accepted = resolve_warm_start(connection, resolved)
     return ExperimentValidation(
-        spec=resolved.spec,
+        spec=accepted,
         parameter_count=len(resolved.space.parameters),
         metrics=tuple(metric.name for metric in resolved.metrics),
     )
@@ -129,8 +132,10 @@ def read(
     """One experiment with its counts, and a sentence on what it is doing."""
     with database.read() as connection:
         view = read_experiment(connection, experiment_id)
-    # The sentence also depends on the fleet, which leaves the data version alone.
-    tag = entity_tag(view.experiment.id, view.experiment.data_version, _digest(view.explanation))
+    # The sentence also depends on the fleet, and the sources on other experiments, which leave
+    # the data version alone.
+    rest = _digest(f"{view.explanation} {view.sources}")
+    tag = entity_tag(view.experiment.id, view.experiment.data_version, rest)
     unchanged = not_modified(request, tag)
     if unchanged is not None:
         return unchanged

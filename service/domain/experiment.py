@@ -15,6 +15,7 @@ from search_spaces.values import Name, ShortText, Text, Value
 from service.domain.device import MeasurementSettings
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.stop_rules import StopRuleName, StopRules, StopVerdict
+from service.domain.warm_start import MAX_SOURCES, WarmStart
 
 
 class ExperimentStatus(StrEnum):
@@ -119,6 +120,7 @@ class ExperimentSpec(Value):
     Either `search_space` names an installed space, whose trials workers train and measure
     (`parameters` then narrow or fix some of its parameters), or `parameters` and `metrics`
     describe a space whose trials are run elsewhere, through ask and tell.
+    warm_start: earlier experiments whose trials inform the model, the most alike first.
     """
 
     name: Name
@@ -132,6 +134,7 @@ class ExperimentSpec(Value):
     optimizer: OptimizerSettings = OptimizerSettings()
     budget: Budget
     stop_rules: StopRules = StopRules()
+    warm_start: Annotated[tuple[WarmStart, ...], Field(max_length=MAX_SOURCES)] = ()
     max_parallel: Annotated[int, Field(ge=1, le=10_000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     training: TrainingSettings = TrainingSettings()

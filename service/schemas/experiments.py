@@ -5,18 +5,43 @@ from typing import Annotated
 
 from pydantic import Field
 
+from search_spaces.parameters import ParameterValue
 from search_spaces.values import Value
 from service.domain.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from service.domain.trial import TrialStatus
 
 
+class SourceView(Value):
+    """An earlier experiment that this one starts warm from, and how much of it is used.
+
+    final_trials: those of its trials that ended with a result so far.
+    used_trials: those of them that are legal arms here and measured a shared metric.
+    metrics: which of its metrics stand for which of ours.
+    filled_parameters: at which values its trials are taken to have run, where it had no such
+        parameter. ignored_parameters: those that only it has.
+    """
+
+    experiment_id: str
+    name: str
+    status: ExperimentStatus
+    final_trials: int
+    used_trials: int
+    metrics: dict[str, str]
+    filled_parameters: dict[str, ParameterValue] = {}
+    ignored_parameters: tuple[str, ...] = ()
+
+
 class ExperimentView(Value):
-    """An experiment with the counts of its trials by status."""
+    """An experiment with the counts of its trials by status.
+
+    sources: the earlier experiments it starts warm from.
+    """
 
     experiment: Experiment
     trial_counts: dict[TrialStatus, int]
     explanation: str
     """One sentence: what the experiment is doing, or why nothing happens."""
+    sources: tuple[SourceView, ...] = ()
 
 
 class ExperimentSummary(Value):

@@ -81,6 +81,12 @@ def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
     return _found(connection, select(experiments).with_for_update(key_share=True), id_or_name)
 
 
+def experiment_names(connection: Connection, limit: int = 100) -> list[str]:
+    """The names of the newest experiments, to suggest one of them."""
+    newest = select(experiments.c.name).order_by(experiments.c.created_at.desc()).limit(limit)
+    return list(connection.scalars(newest))
+
+
 def _found(connection: Connection, query: Select[Any], id_or_name: str) -> Experiment:
     for column in (experiments.c.id, experiments.c.name):
         row = connection.execute(query.where(column == id_or_name)).one_or_none()

@@ -1,6 +1,7 @@
 """Trials, their stages and measurements as rows."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from service.domain.errors import TrialNotFound
 from service.domain.experiment import Experiment
 from service.domain.measurement import Measurement
 from service.domain.trial import Stage, StageKind, StageStatus, Trial, TrialStatus, next_status
+from service.storage.candidates import TAUGHT
 from service.storage.columns import storable_text
 from service.storage.experiments import record_change, take_trial_number
 from service.storage.identifiers import new_id
@@ -189,6 +191,43 @@ def find_trial(connection: Connection, experiment_id: str, number: int) -> Trial
 def trials_of_experiment(connection: Connection, experiment_id: str) -> list[Trial]:
     """All trials of the experiment, in the order of their numbers."""
     return load_trials(connection, trials.c.experiment_id == experiment_id)
+
+
+@dataclass(frozen=True)
+class TaughtTrial:
+    """What of a final trial a model can learn from; measurements without their protocols."""
+
+    arm: Arm
+    status: TrialStatus
+    measurements: dict[str, Measurement]
+
+
+def taught_trials(connection: Connection, experiment_id: str) -> list[TaughtTrial]:
+    """The trials that ended with a result, in the order they ended; two queries."""
+    ended = (
+        trials.c.experiment_id == experiment_id,
+        trials.c.status.in_(TAUGHT),
+    )
+    rows = connection.execute(
+        select(trials.c.id, trials.c.parameters, trials.c.status)
+        .where(*ended)
+        .order_by(trials.c.ended_at, trials.c.number)
+    ).all()
+    measured: dict[str, dict[str, Measurement]] = {row.id: {} for row in rows}
+    found = select(
+        measurements.c.trial_id,
+        measurements.c.metric,
+        measurements.c.mean,
+        measurements.c.sem,
+        measurements.c.n,
+        measurements.c.unit,
+    ).where(measurements.c.trial_id.in_(select(trials.c.id).where(*ended)))
+    for trial_id, metric, mean, sem, n, unit in connection.execute(found):
+        measured[trial_id][metric] = Measurement(mean=mean, sem=sem, n=n, unit=unit)
+    return [
+        TaughtTrial(Arm(parameters=row.parameters), TrialStatus(row.status), measured[row.id])
+        for row in rows
+    ]
 
 
 def unfinished_trials(connection: Connection, experiment_id: str) -> list[Trial]:

@@ -8,10 +8,11 @@ from service.storage.clock import database_now
 from service.storage.experiments import insert_experiment, record_change
 from service.storage.identifiers import new_id
 from service.use_cases.resolve_experiment import resolve_experiment
+from service.use_cases.resolve_warm_start import resolve_warm_start
 
 
 def validate_experiment(spec: ExperimentSpec, registry: Registry) -> ExperimentSpec:
-    """The spec that would be accepted, with everything resolved.
+    """The spec that would be accepted, with all resolved but the earlier experiments it names.
 
     Raises: SearchSpaceNotFound, UnknownMetric, InvalidRequest.
     """
@@ -23,12 +24,12 @@ def create_experiment(
 ) -> Experiment:
     """A running experiment without trials.
 
-    Raises: NameTaken, SearchSpaceNotFound, UnknownMetric, InvalidRequest.
+    Raises: NameTaken, SearchSpaceNotFound, ExperimentNotFound, UnknownMetric, InvalidRequest.
     """
     resolved = resolve_experiment(spec, registry)
     experiment = Experiment(
         id=new_id("experiment"),
-        spec=resolved.spec,
+        spec=resolve_warm_start(connection, resolved),
         space=resolved.space,
         metrics=resolved.metrics,
         status=ExperimentStatus.RUNNING,

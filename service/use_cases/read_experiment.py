@@ -8,6 +8,7 @@ from service.domain.trial import TrialStatus
 from service.schemas.experiments import ExperimentSummary, ExperimentView
 from service.schemas.pages import Page
 from service.storage.attempts import open_lease_counts
+from service.storage.candidates import model_trouble
 from service.storage.claims import ready_stage_counts
 from service.storage.clock import database_now
 from service.storage.experiments import (
@@ -19,6 +20,7 @@ from service.storage.experiments import (
 from service.storage.workers import current_workers
 from service.use_cases.cursor import decode_cursor, encode_cursor
 from service.use_cases.explain_experiment import AbleWorker, explain
+from service.use_cases.read_sources import views_of_sources
 
 
 def read_experiment(connection: Connection, id_or_name: str) -> ExperimentView:
@@ -31,8 +33,14 @@ def read_experiment(connection: Connection, id_or_name: str) -> ExperimentView:
         ready_stage_counts(connection, experiment.id),
         _online_workers(connection),
         space_exhausted=is_space_exhausted(connection, experiment.id),
+        model_trouble=model_trouble(connection, experiment.id),
     )
-    return ExperimentView(experiment=experiment, trial_counts=counts, explanation=explanation)
+    return ExperimentView(
+        experiment=experiment,
+        trial_counts=counts,
+        explanation=explanation,
+        sources=views_of_sources(connection, experiment),
+    )
 
 
 def list_experiments(

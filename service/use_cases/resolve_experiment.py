@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from search_spaces.arm import Arm
 from search_spaces.metric import MetricDefinition
 from search_spaces.parameter_space import ParameterSpace
 from search_spaces.parameters import FixedParameter
@@ -24,11 +25,16 @@ _LEAST_INITIAL_TRIALS = 4
 
 @dataclass(frozen=True)
 class ResolvedExperiment:
-    """A spec with nothing left open, its legal arms, and the metrics a trial may carry."""
+    """A spec with nothing left open, its legal arms, and the metrics a trial may carry.
+
+    Earlier experiments to start warm from are still to be looked up (`resolve_warm_start`).
+    baseline: the search space's hand-made arm; empty for a space of the spec's own.
+    """
 
     spec: ExperimentSpec
     space: ParameterSpace
     metrics: tuple[MetricDefinition, ...]
+    baseline: Arm
 
 
 def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExperiment:
@@ -42,6 +48,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
     if spec.search_space is None:
         space = built_space(spec.parameters, spec.parameter_constraints)
         metrics = _external_metrics(spec)
+        baseline = Arm(parameters={})
         update: dict[str, object] = {"metrics": metrics}
     else:
         installed = _find(registry, spec.search_space)
@@ -53,6 +60,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
             )
         space = narrow_space(installed.space, spec.parameters, spec.parameter_constraints)
         metrics = installed.all_metrics
+        baseline = installed.baseline
         given = {parameter.name for parameter in spec.parameters}
         update = {
             "search_space": SearchSpaceReference(name=installed.name, version=installed.version),
@@ -64,7 +72,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
     update["optimizer"] = spec.optimizer.model_copy(
         update={"initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space)}
     )
-    return ResolvedExperiment(spec.model_copy(update=update), space, metrics)
+    return ResolvedExperiment(spec.model_copy(update=update), space, metrics, baseline)
 
 
 def initial_trials(spec: ExperimentSpec, space: ParameterSpace) -> int:

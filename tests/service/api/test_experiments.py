@@ -136,3 +136,29 @@ def test_search_spaces(api: TestClient) -> None:
 def test_an_external_experiment_has_its_own_metrics(api: TestClient) -> None:
     created = api.post("/v1/experiments", json=EXTERNAL_SPEC).json()
     assert [metric["name"] for metric in created["metrics"]] == ["error", "latency_ms"]
+
+
+def test_a_warm_start_is_checked_and_its_use_shown(api: TestClient) -> None:
+    assert api.post("/v1/experiments", json=EXTERNAL_SPEC).status_code == 201
+    later = EXTERNAL_SPEC | {"name": "later", "warm_start": ["own-lop"]}
+    for path in ("/v1/experiments", "/v1/experiments/validate"):
+        answer = api.post(path, json=later)
+        assert answer.status_code == 404
+        problem = answer.json()
+        assert problem["errors"][0]["field"] == "warm_start.0.experiment"
+        assert "Did you mean 'own-loop'?" in problem["errors"][0]["remedy"]
+    later["warm_start"] = ["own-loop"]
+    checked = api.post("/v1/experiments/validate", json=later).json()["spec"]["warm_start"]
+    assert checked[0]["metrics"] == {"error": "error", "latency_ms": "latency_ms"}
+    created = api.post("/v1/experiments", json=later)
+    assert created.json()["spec"]["warm_start"] == checked
+    before = api.get("/v1/experiments/later")
+    arm = {"parameters": {"x": 0.1, "kind": "plain"}}
+    api.post(
+        "/v1/experiments/own-loop/trials",
+        json=arm | {"measurements": {"error": 0.5, "latency_ms": 5}},
+    )
+    # A source goes on by itself; what was read before is out of date all the same.
+    tag = {"If-None-Match": before.headers["ETag"]}
+    (source,) = api.get("/v1/experiments/later", headers=tag).json()["sources"]
+    assert (source["name"], source["final_trials"], source["used_trials"]) == ("own-loop", 1, 1)

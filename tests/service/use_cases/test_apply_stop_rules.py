@@ -11,7 +11,8 @@ from service.storage.trials import trials_of_experiment
 from service.use_cases.attach_trial import attach_trial
 from service.use_cases.read_experiment import read_experiment
 from service.use_cases.steer_experiment import archive, pause, raise_budget, resume
-from service.use_cases.top_up_candidates import experiments_needing_candidates
+from service.use_cases.stop_trial import stop_trial
+from service.use_cases.top_up_candidates import suggestion_request
 from tests.conftest import FakeClock
 from tests.service.toy_experiments import (
     completed,
@@ -110,7 +111,7 @@ def test_running_trials_are_finished_and_candidates_cancelled(
     assert view.explanation.startswith("The search has ended: The last 3 trials to complete added")
     assert view.explanation.endswith("1 trial running.")
     with database.read() as connection:
-        assert experiments_needing_candidates(connection) == []
+        assert suggestion_request(connection, experiment_id) is None
     assert topped_up(database, experiment_id, 7) == []
     completed(database, under_way)
     assert view_of(database, experiment_id).experiment.status == "running"
@@ -153,15 +154,13 @@ def test_a_person_overrules_the_rule(database: Database, clock: FakeClock, deed)
     attached(database, clock, experiment_id, *[0.5] * 9)
     assert view_of(database, experiment_id).experiment.stopped_by is None
     with database.read() as connection:
-        assert experiments_needing_candidates(connection) == [experiment_id]
+        assert suggestion_request(connection, experiment_id) is not None
         events = [event.kind for event in events_after(connection, 0, limit=1_000)]
     assert events.count("stop_rule_overruled") == 1
 
 
 def test_what_a_person_cancelled_stays_cancelled(database: Database, clock: FakeClock) -> None:
     experiment_id = searching(database)
-    from service.use_cases.stop_trial import stop_trial  # noqa: PLC0415
-
     topped_up(database, experiment_id, 1, 2)
     with database.write() as connection:
         stop_trial(connection, experiment_id, 0, "not this one")
