@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     plan = commands.add_parser("peers", help="go on with the peers' runs, the cheap ones first")
     plan.set_defaults(command=lambda given: run_plan(given.results))
+    record = commands.add_parser(
+        "record", help="record the table of nlu_table; goes on where it was"
+    )
+    record.add_argument("part", choices=["train", "measure"])
+    record.add_argument("--limit", type=int, help="at most so many rows")
+    record.add_argument("--tables", type=Path, help="another folder for the tables")
+    record.set_defaults(command=_record)
     one = commands.add_parser("one", help="one run in this process (what `run` starts)")
     one.add_argument("problem")
     one.add_argument("optimizer")
@@ -67,6 +74,15 @@ def _run(given: argparse.Namespace) -> list[str]:
         given.results,
         renew=given.renew,
     )
+
+
+def _record(given: argparse.Namespace) -> list[str]:
+    from benchmarks.optimizer import recording  # noqa: PLC0415  (torch, only where it is needed)
+
+    record = recording.record_errors if given.part == "train" else recording.record_latencies
+    left = record(given.tables or recording.TABLES_FOLDER, given.limit)
+    print(f"{left} rows left")
+    return []
 
 
 def _one(given: argparse.Namespace) -> list[str]:

@@ -12,6 +12,7 @@ BraninCurrin, VehicleSafety [Tanabe2020], DTLZ2 [Deb2005], Penicillin [Liang2021
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from botorch.test_functions.base import MultiObjectiveTestProblem
@@ -101,13 +102,17 @@ def _problem(
     names = parameters or [f"x{number + 1}" for number in range(function.dim)]
     slacks = getattr(function, "num_constraints", 0)
 
-    def true_values(arm: Arm) -> dict[str, float]:
-        x = torch.tensor([[float(arm.parameters[n]) for n in names]], dtype=torch.double)
+    @lru_cache(maxsize=1)  # a run asks for each arm twice, and Penicillin simulates for a while
+    def values_at(*coordinates: float) -> dict[str, float]:
+        x = torch.tensor([coordinates], dtype=torch.double)
         values = dict(zip(metrics, function.evaluate_true(x)[0].tolist(), strict=True))
         if slacks:
             slack = function.evaluate_slack_true(x)[0].tolist()
             values |= {f"slack_{number + 1}": value for number, value in enumerate(slack)}
         return values
+
+    def true_values(arm: Arm) -> dict[str, float]:
+        return values_at(*(float(arm.parameters[name]) for name in names))
 
     return Problem(
         name=name,
