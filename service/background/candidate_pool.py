@@ -1,25 +1,26 @@
-"""An experiment's pool of candidates, as the suggester fills it."""
+"""The pools of candidates in one database, as the suggester fills them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
 
 from service.domain.errors import ArchfrontError, SearchSpaceExhausted, Unavailable
-from service.domain.trial import TrialStatus
-from service.optimizer.optimizer import Optimizer, Suggestion, SuggestRequest, find_optimizer
+from service.domain.experiment import OptimizerSettings
+from service.domain.trial import FALLBACK_SOURCE
+from service.optimizer.optimizer import Suggestion, SuggestRequest, find_optimizer
 from service.optimizer.sobol import SobolOptimizer
 from service.storage.database import Database
-from service.storage.experiments import find_experiment, record_change, trial_counts
+from service.storage.experiments import find_experiment, record_change
+from service.use_cases.candidate_pool import PoolNeed, pool_state, pools_in_need
+from service.use_cases.instant_candidate import FALLBACK_EVENT
+from service.use_cases.note_model_trouble import note_model_recovery, note_model_trouble
 from service.use_cases.top_up_candidates import (
     add_candidates,
-    experiments_needing_candidates,
     note_space_exhausted,
+    renew_pool,
     suggestion_request,
 )
-
-FALLBACK_SOURCE = "fallback"
-"""The source of quasi-random candidates that stand in for the model's."""
-
-FALLBACK_EVENT = "suggester_fallback"
 
 _logger = logging.getLogger(__name__)
 
@@ -30,55 +31,82 @@ class CandidatePools:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def short(self) -> list[str]:
-        """The experiments whose pool is short."""
+    def in_need(self) -> list[PoolNeed]:
+        """The pools that lack candidates, or whose candidates older results proposed."""
         with self._database.read() as connection:
-            return experiments_needing_candidates(connection)
+            return pools_in_need(connection)
 
     def request_of(self, experiment_id: str) -> SuggestRequest | None:
         """What to ask an optimizer; None if the pool needs nothing after all."""
         with self._database.read() as connection:
             return suggestion_request(connection, experiment_id)
 
-    def fallback_after_s(self, experiment_id: str) -> float:
-        """How long a worker may wait for the model."""
+    def settings_of(self, experiment_id: str) -> OptimizerSettings:
+        """How long a worker may wait for the model, and how long the model may take."""
         with self._database.read() as connection:
-            return find_experiment(connection, experiment_id).spec.optimizer.fallback_after_s
+            return find_experiment(connection, experiment_id).spec.optimizer
 
-    def is_empty(self, experiment_id: str) -> bool:
-        """Whether no candidate is ready."""
-        with self._database.read() as connection:
-            counts = trial_counts(connection, [experiment_id])[experiment_id]
-        return counts[TrialStatus.CANDIDATE] == 0
+    def renew(
+        self, experiment_id: str, request: SuggestRequest, suggestions: Sequence[Suggestion]
+    ) -> bool:
+        """Puts the model's answer into the pool; whether it was of any use."""
 
-    def add(self, experiment_id: str, suggestions: Sequence[Suggestion]) -> bool:
-        """Adds what budget and pool still admit; whether that was anything."""
-        try:
-            with self._database.write() as connection:
-                trials = add_candidates(connection, experiment_id, suggestions)
-                for trial in trials:
-                    if trial.source == FALLBACK_SOURCE:
-                        record_change(
-                            connection, experiment_id, FALLBACK_EVENT, trial.number, trial.note
-                        )
-                return bool(trials)
-        except Unavailable:
-            raise
-        except ArchfrontError as error:  # paused, stopped or deleted meanwhile
-            _logger.info("Candidates of experiment %s came too late: %s", experiment_id, error)
-            return False
+        def act(connection: Connection) -> bool:
+            note_model_recovery(connection, experiment_id)
+            return not renew_pool(connection, experiment_id, request, suggestions).is_nothing
+
+        return self._unless_too_late(experiment_id, act)
 
     def answer_at_once(self, experiment_id: str, request: SuggestRequest) -> bool:
         """Answers a request that needs no model; whether anything was added."""
-        return self._add_from(find_optimizer(request.strategy), experiment_id, request)
-
-    def fall_back(self, experiment_id: str, reason: str) -> bool:
-        """Adds one quasi-random candidate in the model's stead, and an event with the reason."""
-        request = self.request_of(experiment_id)
-        if request is None:
+        try:
+            suggestions = find_optimizer(request.strategy).suggest(request)
+        except SearchSpaceExhausted as error:
+            self.note_exhausted(experiment_id, str(error))
             return False
-        one = request.model_copy(update={"count": 1})
-        return self._add_from(_Fallback(reason), experiment_id, one)
+        return self._unless_too_late(
+            experiment_id,
+            lambda connection: bool(add_candidates(connection, experiment_id, suggestions)),
+        )
+
+    def fall_back(self, experiment_id: str, reason: str, count: int | None = None) -> bool:
+        """Fills in for the model with `count` quasi-random candidates (None: all that lack).
+
+        Each says for what reason, and so does an event. Whether there was anything to add.
+        """
+        with self._database.read() as connection:
+            pool = pool_state(connection, find_experiment(connection, experiment_id))
+            request = suggestion_request(connection, experiment_id)
+        if request is None or not pool.shortage:
+            return False
+        # What stands in the pool stays there, whatever the model was to make of it.
+        known = request.pending + request.replaceable
+        wanted = min(pool.shortage, count or pool.shortage)
+        lacking = request.model_copy(update={"pending": known, "replaceable": (), "count": wanted})
+        try:
+            drawn = SobolOptimizer().suggest(lacking)
+        except SearchSpaceExhausted as error:
+            self.note_exhausted(experiment_id, str(error))
+            return False
+        note = {"why": f"Quasi-random, in the model's stead. {reason}"}
+        stand_ins = [Suggestion(arm=one.arm, source=FALLBACK_SOURCE, note=note) for one in drawn]
+
+        def act(connection: Connection) -> bool:
+            trials = add_candidates(connection, experiment_id, stand_ins, stand_in=True)
+            for trial in trials:
+                record_change(connection, experiment_id, FALLBACK_EVENT, trial.number, trial.note)
+            return bool(trials)
+
+        return self._unless_too_late(experiment_id, act)
+
+    def note_trouble(self, experiment_id: str, reason: str) -> None:
+        """Says on the experiment why the model gave no suggestion."""
+
+        def act(connection: Connection) -> bool:
+            note_model_trouble(connection, experiment_id, reason)
+            return True
+
+        self._unless_too_late(experiment_id, act)
 
     def note_exhausted(self, experiment_id: str, reason: str) -> None:
         """Records that no new arm is left."""
@@ -86,26 +114,12 @@ class CandidatePools:
         with self._database.write() as connection:
             note_space_exhausted(connection, experiment_id)
 
-    def _add_from(self, optimizer: Optimizer, experiment_id: str, request: SuggestRequest) -> bool:
+    def _unless_too_late(self, experiment_id: str, act: Callable[[Connection], bool]) -> bool:
         try:
-            suggestions = optimizer.suggest(request)
-        except SearchSpaceExhausted as error:
-            self.note_exhausted(experiment_id, str(error))
+            with self._database.write() as connection:
+                return act(connection)
+        except Unavailable:
+            raise
+        except ArchfrontError as error:  # paused, stopped or deleted meanwhile
+            _logger.info("Candidates of experiment %s came too late: %s", experiment_id, error)
             return False
-        return self.add(experiment_id, suggestions)
-
-
-class _Fallback:
-    """Quasi-random arms that say for what reason they stand in for the model's."""
-
-    name = FALLBACK_SOURCE
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def suggest(self, request: SuggestRequest) -> list[Suggestion]:
-        note = {"why": f"Quasi-random, in the model's stead. {self._reason}"}
-        return [
-            Suggestion(arm=suggestion.arm, source=self.name, note=note)
-            for suggestion in SobolOptimizer().suggest(request)
-        ]

@@ -143,12 +143,12 @@ class ModelProcess:
             self._bury()
         self._start_after = 0.0
 
-    def kill_hung(self) -> str:
-        """Kills a process that gives no answer, and says so; it counts as a death."""
+    def kill_hung(self, after_s: float) -> str:
+        """Kills a process that gave no answer for so long, and says so; it counts as a death."""
         if self._child is not None:
             self._child.kill()
             self._bury()
-        return "The model process gave no answer and was killed."
+        return f"The model process gave no answer within {after_s:g} s and was killed."
 
     def _bury(self) -> str:
         """Reaps the child, forgets its state, and says how it ended."""

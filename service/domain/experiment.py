@@ -81,15 +81,19 @@ class OptimizerSettings(Value):
 
     initial_trials: quasi-random trials before the model proposes (None: a third of the budget,
         at least 4, at most 2 x the number of searched parameters).
-    pool_size: candidates kept ready (None: one per busy slot, at least 2).
-    fallback_after_s: if no candidate is ready and the model has not answered for so long, a
-        quasi-random candidate, marked `fallback`, fills in.
+    pool_size: candidates kept ready (None: one per busy slot, at least 2). When results come in,
+        the model ranks those that nobody has claimed anew, and replaces the poor ones.
+    fallback_after_s: who asks while no candidate is ready gets a quasi-random one at once, marked
+        `fallback`; above 0, only once the model has given no answer for so long.
+    suggestion_limit_s: a model that computes for longer is stopped, and quasi-random candidates
+        fill in.
     """
 
     strategy: StrategyName = "auto"
     initial_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     pool_size: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    fallback_after_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    fallback_after_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    suggestion_limit_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
 
 
 class Budget(Value):

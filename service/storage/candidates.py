@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, func, select, update
 
 from search_spaces.arm import Arm
+from service.domain.experiment import ExperimentStatus
 from service.domain.trial import MANUAL_SOURCE, TrialStatus
 from service.storage.experiments import raise_data_version, record_change
 from service.storage.tables import experiments, stages, trials
@@ -18,6 +19,17 @@ TAUGHT = (TrialStatus.COMPLETED, TrialStatus.INFEASIBLE, TrialStatus.EARLY_STOPP
 
 LAST_RANK = 1_000_000
 """The rank of candidates that are claimed when no other is left."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An arm for the pool, who proposed it and why; `rank` and `learnt_from` as in Candidate."""
+
+    arm: Arm
+    source: str
+    note: dict[str, Any]
+    rank: int = 0
+    learnt_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,29 @@ def candidates_of(connection: Connection, experiment_id: str) -> list[Candidate]
     ]
 
 
+def arms_of_experiment(connection: Connection, experiment_id: str) -> list[Arm]:
+    """The arms of all its trials, in the order of their numbers."""
+    query = (
+        select(trials.c.parameters)
+        .where(trials.c.experiment_id == experiment_id)
+        .order_by(trials.c.number)
+    )
+    return [Arm(parameters=parameters) for parameters in connection.scalars(query)]
+
+
+def experiments_with_candidates(connection: Connection) -> list[str]:
+    """Ids of the running experiments that have candidates, the oldest first."""
+    has_candidates = exists().where(
+        trials.c.experiment_id == experiments.c.id, trials.c.status == TrialStatus.CANDIDATE
+    )
+    query = (
+        select(experiments.c.id)
+        .where(experiments.c.status == ExperimentStatus.RUNNING, has_candidates)
+        .order_by(experiments.c.created_at, experiments.c.id)
+    )
+    return list(connection.scalars(query))
+
+
 def taught_trial_count(connection: Connection, experiment_id: str) -> int:
     """How many trials of the experiment an optimizer can learn from."""
     query = (
@@ -80,42 +115,30 @@ def taught_trial_count(connection: Connection, experiment_id: str) -> int:
 
 
 def replace_arm(
-    connection: Connection,
-    experiment_id: str,
-    candidate: Candidate,
-    arm: Arm,
-    *,
-    source: str,
-    note: dict[str, Any],
-    rank: int,
-    learnt_from: int | None,
+    connection: Connection, experiment_id: str, candidate: Candidate, proposal: Proposal
 ) -> None:
     """Gives a replaceable candidate another arm; its row, number and place in the budget stay."""
-    values = {"parameters": arm.parameters, "arm_signature": arm.signature}
-    _update(connection, candidate, values, source, note, rank, learnt_from)
-    data = {"source": source, "was": {"source": candidate.source, **candidate.arm.model_dump()}}
+    arm = {"parameters": proposal.arm.parameters, "arm_signature": proposal.arm.signature}
+    _update(connection, candidate, proposal, arm)
+    was = {"source": candidate.source, "parameters": candidate.arm.parameters}
+    data = {"source": proposal.source, "was": was}
     record_change(connection, experiment_id, "candidate_replaced", candidate.number, data)
 
 
 def confirm_arm(
-    connection: Connection,
-    experiment_id: str,
-    candidate: Candidate,
-    *,
-    source: str,
-    note: dict[str, Any],
-    rank: int,
-    learnt_from: int | None,
+    connection: Connection, experiment_id: str, candidate: Candidate, proposal: Proposal
 ) -> None:
-    """Keeps a replaceable candidate's arm, and renews why and in which order it stands there."""
-    _update(connection, candidate, {}, source, note, rank, learnt_from)
+    """Keeps a replaceable candidate's arm; renews why, and in which order, it stands there."""
+    _update(connection, candidate, proposal, {})
     raise_data_version(connection, experiment_id)
 
 
-def set_rank(connection: Connection, candidate: Candidate, rank: int) -> None:
-    """Moves a candidate within the order, and leaves it otherwise as it is."""
+def pass_over(connection: Connection, candidate: Candidate, *, rank: int, learnt_from: int) -> None:
+    """Notes that the model named the candidate's arm not again, yet nothing to put in its place."""
     connection.execute(
-        update(trials).where(trials.c.id == candidate.trial_id).values(pool_rank=rank)
+        update(trials)
+        .where(trials.c.id == candidate.trial_id)
+        .values(pool_rank=rank, learnt_from=learnt_from)
     )
 
 
@@ -134,19 +157,19 @@ def set_model_trouble(connection: Connection, experiment_id: str, trouble: str |
     )
 
 
-def _update(  # noqa: PLR0917
-    connection: Connection,
-    candidate: Candidate,
-    values: dict[str, Any],
-    source: str,
-    note: dict[str, Any],
-    rank: int,
-    learnt_from: int | None,
+def _update(
+    connection: Connection, candidate: Candidate, proposal: Proposal, arm: dict[str, Any]
 ) -> None:
     changed = connection.execute(
         update(trials)
         .where(trials.c.id == candidate.trial_id, trials.c.status == TrialStatus.CANDIDATE)
-        .values(source=source, note=note, pool_rank=rank, learnt_from=learnt_from, **values)
+        .values(
+            source=proposal.source,
+            note=proposal.note,
+            pool_rank=proposal.rank,
+            learnt_from=proposal.learnt_from,
+            **arm,
+        )
     )
     if changed.rowcount != 1 or not candidate.is_replaceable:
         raise RuntimeError(f"trial {candidate.number} is no candidate that may be replaced")

@@ -18,6 +18,7 @@ from service.domain.device import THIS_HOST
 from service.domain.experiment import ExperimentStatus
 from service.domain.trial import MANUAL_SOURCE, StageKind, StageStatus, TrialStatus
 from service.storage.measured_ahead import awaits_training
+from service.storage.shared_trainings import waits_for_twin
 from service.storage.tables import experiments, stages, trials
 from service.storage.workers import WorkerRow
 
@@ -54,17 +55,34 @@ _BEGINS = or_(
     trials.c.status == TrialStatus.CANDIDATE,
     and_(stages.c.kind == "train", stages.c.epoch == 0),
 )
-_MAY_START = or_(
-    and_(
-        trials.c.status == TrialStatus.RUNNING,
-        not_(_BEGINS),
-        experiments.c.status.in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
+_MAY_START = and_(
+    ~waits_for_twin(),
+    or_(
+        and_(
+            trials.c.status == TrialStatus.RUNNING,
+            not_(_BEGINS),
+            experiments.c.status.in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
+        ),
+        and_(
+            trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
+            _BEGINS,
+            experiments.c.status == ExperimentStatus.RUNNING,
+            or_(_MEASURES_AHEAD, experiments.c.max_parallel > _RUNNING_COUNT),
+        ),
     ),
-    and_(
-        trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
-        _BEGINS,
-        experiments.c.status == ExperimentStatus.RUNNING,
-        or_(_MEASURES_AHEAD, experiments.c.max_parallel > _RUNNING_COUNT),
+)
+
+_LACKS_BEGINNING = and_(
+    experiments.c.max_parallel > _RUNNING_COUNT,
+    ~exists(
+        select(stages.c.id)
+        .join(trials, trials.c.id == stages.c.trial_id)
+        .where(
+            stages.c.experiment_id == experiments.c.id,
+            stages.c.status == StageStatus.READY,
+            _BEGINS,
+        )
+        .correlate(experiments)
     ),
 )
 
@@ -90,28 +108,27 @@ def work_for(worker: WorkerRow, *, device_is_free: bool) -> ColumnElement[bool]:
 
 
 def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> list[str]:
-    """Ids of the experiments in which a new trial could begin, were there a candidate.
+    """Ids of the experiments in which a trial could begin, were there one ready to.
 
     Only those whose search space the worker has; the one with the fewest running comes first.
     """
-    candidate = trials.alias("candidate")
-    has_candidate = exists().where(
-        candidate.c.experiment_id == experiments.c.id,
-        candidate.c.status == TrialStatus.CANDIDATE,
-    )
     query = (
         select(experiments.c.id)
         .where(
             experiments.c.status == ExperimentStatus.RUNNING,
             experiments.c.trials_created < experiments.c.budget_trials,
-            experiments.c.space_exhausted.is_(False),
-            experiments.c.max_parallel > _RUNNING_COUNT,
             _knows_space(worker),
-            ~has_candidate,
+            _LACKS_BEGINNING,
         )
         .order_by(_RUNNING_COUNT, experiments.c.created_at, experiments.c.id)
     )
     return list(connection.scalars(query))
+
+
+def lacks_beginning(connection: Connection, experiment_id: str) -> bool:
+    """Whether another trial could begin within `max_parallel`, yet none is ready to."""
+    query = select(experiments.c.id).where(experiments.c.id == experiment_id, _LACKS_BEGINNING)
+    return connection.scalar(query) is not None
 
 
 def _knows_space(worker: WorkerRow) -> ColumnElement[bool]:

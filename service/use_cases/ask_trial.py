@@ -10,10 +10,16 @@ from service.domain.trial import TrialStatus
 from service.schemas.trials import AskReply, AskRequest
 from service.storage.claims import next_stage
 from service.storage.clock import database_now
-from service.storage.experiments import is_space_exhausted, lock_experiment, trial_counts
+from service.storage.experiments import (
+    find_experiment,
+    is_space_exhausted,
+    lock_experiment,
+    trial_counts,
+)
 from service.storage.leases import open_lease
 from service.storage.trials import trial_by_id
 from service.use_cases.advance_trial import begin_attempt
+from service.use_cases.instant_candidate import add_instant_candidate
 
 
 def ask_trial(
@@ -21,6 +27,7 @@ def ask_trial(
 ) -> AskReply:
     """A candidate, leased until it is told or `lease_seconds` have passed.
 
+    From an empty pool a quasi-random one at once, unless the experiment prefers to wait.
     Raises: NoCandidateReady if one may come soon; BudgetExhausted if none will;
         TransitionRefused if the experiment is not running, or workers run its trials.
     """
@@ -31,7 +38,11 @@ def ask_trial(
             f"Experiment {experiment.spec.name!r} is {experiment.status}.",
             remedy="Resume it." if experiment.status is ExperimentStatus.PAUSED else None,
         )
-    found = next_stage(connection, experiment.id, literal(value=True))
+    anything = literal(value=True)
+    found = next_stage(connection, experiment.id, anything)
+    if found is None and add_instant_candidate(connection, experiment):
+        experiment = find_experiment(connection, experiment.id)
+        found = next_stage(connection, experiment.id, anything)
     if found is None:
         raise _why_none(connection, experiment)
     trial = trial_by_id(connection, found[0])

@@ -38,11 +38,12 @@ def explain(
     workers: Sequence[AbleWorker],
     *,
     space_exhausted: bool,
+    model_trouble: str | None = None,
 ) -> str:
-    """The sentence.
+    """The sentence, with a second one if something is amiss.
 
     counts: trials by status. ready: stages that wait for a worker, by kind.
-    workers: those online now.
+    workers: those online now. model_trouble: why the model gave no suggestion when asked last.
     """
     running = counts[TrialStatus.RUNNING]
     if experiment.status is ExperimentStatus.COMPLETED:
@@ -58,8 +59,14 @@ def explain(
     else:
         doing = _by_workers(experiment, counts, ready, workers)
     if experiment.stopped_by is None:
-        return doing
+        return f"{doing}{_stand_ins(model_trouble)}"
     return f"The search has ended: {experiment.stopped_by.reason} {doing}"
+
+
+def _stand_ins(model_trouble: str | None) -> str:
+    if model_trouble is None:
+        return ""
+    return f" Quasi-random arms stand in for the model's, which gave none: {model_trouble}"
 
 
 def _completed(

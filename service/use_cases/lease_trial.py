@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection
 
+from service.domain.device import THIS_HOST
 from service.domain.errors import WorkerNotFound
 from service.domain.experiment import Experiment
 from service.domain.lease import Lease, LeaseTimes
@@ -12,22 +13,30 @@ from service.domain.trial_seed import trial_seed
 from service.schemas.leases import InputArtifact, LeaseGrant
 from service.storage.attempt_records import artifacts_of
 from service.storage.attempts import is_measuring, open_lease_counts, recorded_attempt_ids
-from service.storage.claims import experiments_with_work, next_stage, work_for
+from service.storage.claims import (
+    experiments_with_empty_pool,
+    experiments_with_work,
+    next_stage,
+    work_for,
+)
 from service.storage.clock import database_now
-from service.storage.experiments import lock_experiment
+from service.storage.experiments import find_experiment, lock_experiment
 from service.storage.leases import open_lease
 from service.storage.trials import trial_by_id
 from service.storage.workers import WorkerRow, lock_device, lock_worker, note_seen
 from service.use_cases.advance_trial import begin_attempt, stage_of
+from service.use_cases.instant_candidate import add_instant_candidate
+from service.use_cases.top_up_candidates import stage_kinds
 
 
 def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> LeaseGrant | None:
     """A lease on one stage, in one transaction; None: nothing to do now.
 
     What is begun is finished first, then candidates start: only in running experiments, only
-    within `max_parallel`. A worker holds no more leases than slots, and a device is measured
-    on by one at a time. All of it is decided under the locks of worker, device and
-    experiment, so that concurrent claims never exceed a limit or share a stage.
+    within `max_parallel`. Where the pool is empty, a quasi-random candidate is made at once.
+    A worker holds no more leases than slots, and a device is measured on by one at a time. All
+    of it is decided under the locks of worker, device and experiment, so that concurrent claims
+    never exceed a limit or share a stage.
     Raises: WorkerNotFound if the worker is unknown, stopped, or replaced by a later session.
     """
     worker = lock_worker(connection, worker_id)
@@ -52,7 +61,23 @@ def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> Le
         grant = _claim_in(connection, experiment_id, worker, which, times)
         if grant is not None:
             return grant
+    for experiment_id in experiments_with_empty_pool(connection, worker):
+        if _takes_new_trials(worker, find_experiment(connection, experiment_id), device_is_free):
+            grant = _claim_in(connection, experiment_id, worker, which, times, at_once=True)
+            if grant is not None:
+                return grant
     return None
+
+
+def _takes_new_trials(worker: WorkerRow, experiment: Experiment, device_is_free: bool) -> bool:
+    first = stage_kinds(experiment)[0]
+    if first not in worker.stages:
+        return False
+    settings = experiment.spec.measurement
+    targets = (*worker.targets, THIS_HOST)
+    return first != "measure" or (
+        device_is_free and settings.runtime in worker.runtimes and settings.target in targets
+    )
 
 
 def _claim_in(
@@ -61,14 +86,21 @@ def _claim_in(
     worker: WorkerRow,
     which: ColumnElement[bool],
     times: LeaseTimes,
+    *,
+    at_once: bool = False,
 ) -> LeaseGrant | None:
+    """The experiment's next stage; at_once: of a new candidate, if its pool is empty."""
     # Rolled back where nothing is found, which gives the experiment's lock back: a claim that
     # held two experiments could deadlock with another that takes them the other way round.
     attempt = connection.begin_nested()
     experiment = lock_experiment(connection, experiment_id)
+    is_new = at_once and add_instant_candidate(connection, experiment)
     found = next_stage(connection, experiment_id, which)
     if found is None:
-        attempt.rollback()
+        if is_new:
+            attempt.commit()  # it stays in the pool, and in the budget, for another worker
+        else:
+            attempt.rollback()
         return None
     trial_id, stage_id = found
     trial = trial_by_id(connection, trial_id)
@@ -128,7 +160,7 @@ def _grant(
         stage_kind=stage.kind,
         search_space=spec.search_space,
         arm=trial.arm,
-        seed=trial_seed(spec.seed, trial.number),
+        seed=trial_seed(spec.seed, trial.number, trial.training_key),
         training=spec.training,
         measurement=spec.measurement,
         inputs=inputs,

@@ -1,13 +1,24 @@
-"""Keeps candidates ready ahead of demand, never beyond the budget."""
+"""Keeps candidates ready ahead of demand, the best first, never beyond the budget."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count, repeat
 
 from sqlalchemy import Connection
 
-from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.experiment import Experiment
 from service.domain.trial import StageKind, Trial, TrialStatus
+from service.optimizer.auto import needs_model
 from service.optimizer.optimizer import Observation, Suggestion, SuggestRequest
-from service.storage.attempts import open_lease_count
+from service.storage.candidates import (
+    LAST_RANK,
+    TAUGHT,
+    Candidate,
+    Proposal,
+    confirm_arm,
+    pass_over,
+    replace_arm,
+)
 from service.storage.clock import database_now
 from service.storage.columns import require_finite
 from service.storage.experiments import (
@@ -15,11 +26,8 @@ from service.storage.experiments import (
     is_space_exhausted,
     lock_experiment,
     record_change,
-    running_experiments_with_budget,
     set_space_exhausted,
-    trial_counts,
 )
-from service.storage.measured_ahead import measured_ahead_count
 from service.storage.trials import (
     insert_candidate,
     known_signatures,
@@ -27,36 +35,171 @@ from service.storage.trials import (
     trials_of_experiment,
 )
 from service.use_cases.advance_trial import complete_experiment_if_done
+from service.use_cases.candidate_pool import pool_state
 
-_LEAST_POOL = 2
 _WORKER_STAGES: tuple[StageKind, ...] = ("train", "measure")
 _MEASURED_FIRST: tuple[StageKind, ...] = ("measure", "train")
 _EXTERNAL_STAGES: tuple[StageKind, ...] = ("external",)
-_TAUGHT = (TrialStatus.COMPLETED, TrialStatus.INFEASIBLE, TrialStatus.EARLY_STOPPED)
 _PENDING = (TrialStatus.CANDIDATE, TrialStatus.RUNNING)
 
 
-def experiments_needing_candidates(connection: Connection) -> list[str]:
-    """Ids of the running experiments whose pool is short and whose budget is not spent."""
-    return [
-        id_
-        for id_ in running_experiments_with_budget(connection)
-        if _shortage(connection, find_experiment(connection, id_)) > 0
-    ]
+@dataclass(frozen=True)
+class PoolChange:
+    """What an answer of the model did to the pool, in trial numbers."""
+
+    added: tuple[int, ...]
+    replaced: tuple[int, ...]
+    kept: tuple[int, ...]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the answer came too late to be of any use."""
+        return not (self.added or self.replaced or self.kept)
 
 
 def suggestion_request(connection: Connection, experiment_id: str) -> SuggestRequest | None:
     """All that the optimizer is to know, and how many candidates the pool lacks.
 
-    None: the pool is full, the budget spent, no new arm left, or it is not running.
+    Where the model's turn has come and results are newer than the pool, `replaceable` carries
+    the arms that it may replace, and `count` says how many should stand there: these and what
+    the pool lacks. Otherwise all candidates are `pending`.
+    None: the pool lacks nothing and is up to date, no new arm is left, or it is not running.
     """
     experiment = find_experiment(connection, experiment_id)
-    count = _shortage(connection, experiment)
-    if count < 1:
+    pool = pool_state(connection, experiment)
+    if not pool.shortage and not pool.is_outdated:
         return None
-    spec = experiment.spec
     trials = trials_of_experiment(connection, experiment.id)
-    taught = [trial for trial in trials if trial.status in _TAUGHT]
+    if pool.is_outdated:
+        request = _request(experiment, trials, pool.replaceable, pool.shortage)
+        if needs_model(request):
+            return request
+    return _request(experiment, trials, (), pool.shortage) if pool.shortage else None
+
+
+def add_candidates(
+    connection: Connection,
+    experiment_id: str,
+    suggestions: Sequence[Suggestion],
+    *,
+    stand_in: bool = False,
+) -> list[Trial]:
+    """The new candidates: those that pool and budget still have room for.
+
+    Several suggesters may have answered the same shortage; what is too much is dropped here,
+    under the experiment's lock, and so is an arm that a trial already has.
+    stand_in: they fill in for the model's: claimed last, and replaced once it answers.
+    """
+    experiment = lock_experiment(connection, experiment_id)
+    pool = pool_state(connection, experiment)
+    rank, learnt_from = (LAST_RANK, None) if stand_in else (0, pool.observations)
+    new = _new_proposals(connection, experiment, suggestions, repeat(rank), learnt_from)
+    return [insert_proposal(connection, experiment, one) for one in new[: pool.shortage]]
+
+
+def renew_pool(
+    connection: Connection,
+    experiment_id: str,
+    request: SuggestRequest,
+    suggestions: Sequence[Suggestion],
+) -> PoolChange:
+    """Makes the model's answer to the request what stands in the pool, the best first.
+
+    A candidate that the request let it replace is kept if the answer names its arm again, and
+    else replaced in place: same trial, same number, no budget. Further arms become new
+    candidates as far as pool and budget have room. Whatever was claimed in the meantime is left
+    alone, and so is what another answer has put there from more observations.
+    """
+    experiment = lock_experiment(connection, experiment_id)
+    pool = pool_state(connection, experiment)
+    learnt_from = len(request.observations)
+    asked_about = {arm.signature for arm in request.replaceable}
+    open_to_change = {
+        candidate.arm.signature: candidate
+        for candidate in pool.replaceable
+        if candidate.arm.signature in asked_about and (candidate.learnt_from or 0) <= learnt_from
+    }
+    first_rank = 1 if asked_about else _behind_all(pool.candidates)
+    kept = []
+    for rank, suggestion in enumerate(suggestions, first_rank):
+        candidate = open_to_change.pop(suggestion.arm.signature, None)
+        if candidate is not None:
+            proposal = _proposal(experiment, suggestion, rank, learnt_from)
+            confirm_arm(connection, experiment.id, candidate, proposal)
+            kept.append(candidate.number)
+    new = _new_proposals(connection, experiment, suggestions, count(first_rank), learnt_from)
+    # The worst go first, should there be fewer new arms than places.
+    places = list(open_to_change.values())[::-1]
+    for place, proposal in zip(places, new, strict=False):
+        replace_arm(connection, experiment.id, place, proposal)
+    replaced = [place.number for place in places[: len(new)]]
+    for place in places[len(new) :]:
+        last = first_rank + len(suggestions)
+        pass_over(connection, place, rank=last, learnt_from=learnt_from)
+    rest = new[len(replaced) :][: pool.shortage]
+    added = [insert_proposal(connection, experiment, one).number for one in rest]
+    change = PoolChange(tuple(added), tuple(sorted(replaced)), tuple(kept))
+    if asked_about and not change.is_nothing:
+        data = {"observations": learnt_from, **asdict(change)}
+        record_change(connection, experiment.id, "pool_ranked", data=data)
+    return change
+
+
+def insert_proposal(connection: Connection, experiment: Experiment, proposal: Proposal) -> Trial:
+    """A new candidate of the locked experiment, which consumes budget. Raises: BudgetExhausted."""
+    trial_id = insert_candidate(
+        connection,
+        experiment,
+        proposal.arm,
+        stage_kinds(experiment),
+        source=proposal.source,
+        note=proposal.note,
+        now=database_now(connection),
+        rank=proposal.rank,
+        learnt_from=proposal.learnt_from,
+    )
+    return trial_by_id(connection, trial_id)
+
+
+def _new_proposals(
+    connection: Connection,
+    experiment: Experiment,
+    suggestions: Sequence[Suggestion],
+    ranks: Iterable[int],
+    learnt_from: int | None,
+) -> list[Proposal]:
+    """The suggestions whose arms no trial has yet, each once; one rank for every suggestion."""
+    known = known_signatures(connection, experiment.id, [s.arm.signature for s in suggestions])
+    new = []
+    for rank, suggestion in zip(ranks, suggestions, strict=False):
+        if suggestion.arm.signature not in known:
+            known.add(suggestion.arm.signature)
+            new.append(_proposal(experiment, suggestion, rank, learnt_from))
+    return new
+
+
+def _proposal(
+    experiment: Experiment, suggestion: Suggestion, rank: int, learnt_from: int | None
+) -> Proposal:
+    require_finite(suggestion.note, "note")
+    arm = experiment.space.canonical(suggestion.arm.parameters)
+    return Proposal(arm, suggestion.source, suggestion.note, rank, learnt_from)
+
+
+def _behind_all(candidates: Sequence[Candidate]) -> int:
+    """The rank behind all candidates but those that are claimed last anyway."""
+    return 1 + max((c.rank for c in candidates if c.rank < LAST_RANK), default=0)
+
+
+def _request(
+    experiment: Experiment,
+    trials: Sequence[Trial],
+    replaceable: Sequence[Candidate],
+    shortage: int,
+) -> SuggestRequest:
+    spec = experiment.spec
+    open_to_change = {candidate.trial_id for candidate in replaceable}
+    taught = [trial for trial in trials if trial.status in TAUGHT]
     taught.sort(key=lambda trial: (trial.ended_at or trial.created_at, trial.number))
     return SuggestRequest(
         space=experiment.space,
@@ -66,50 +209,24 @@ def suggestion_request(connection: Connection, experiment_id: str) -> SuggestReq
             Observation(arm=trial.arm, status=trial.status, measurements=trial.measurements)
             for trial in taught
         ),
+        pending=tuple(
+            trial.arm
+            for trial in trials
+            if trial.status in _PENDING and trial.id not in open_to_change
+        ),
         partial=tuple(
             Observation(arm=trial.arm, status=trial.status, measurements=trial.measurements)
             for trial in trials
             if trial.status is TrialStatus.RUNNING and trial.measurements
         ),
-        pending=tuple(trial.arm for trial in trials if trial.status in _PENDING),
-        excluded=tuple(trial.arm for trial in trials if trial.status not in _TAUGHT + _PENDING),
+        replaceable=tuple(candidate.arm for candidate in replaceable),
+        excluded=tuple(trial.arm for trial in trials if trial.status not in TAUGHT + _PENDING),
         initial_trials=spec.optimizer.initial_trials or 0,
-        count=count,
+        count=len(replaceable) + shortage,
         seed=spec.seed,
         strategy=spec.optimizer.strategy,
         budget_trials=experiment.budget_trials,
     )
-
-
-def add_candidates(
-    connection: Connection, experiment_id: str, suggestions: Sequence[Suggestion]
-) -> list[Trial]:
-    """The new candidates: those that pool and budget still have room for.
-
-    Several suggesters may have answered the same shortage; what is too much is dropped here,
-    under the experiment's lock, and so is an arm that a trial already has.
-    """
-    experiment = lock_experiment(connection, experiment_id)
-    room = _shortage(connection, experiment)
-    known = known_signatures(connection, experiment_id, [s.arm.signature for s in suggestions])
-    now = database_now(connection)
-    added: list[Trial] = []
-    for suggestion in suggestions:
-        if len(added) >= room or suggestion.arm.signature in known:
-            continue
-        known.add(suggestion.arm.signature)
-        require_finite(suggestion.note, "note")
-        trial_id = insert_candidate(
-            connection,
-            experiment,
-            experiment.space.canonical(suggestion.arm.parameters),
-            stage_kinds(experiment),
-            source=suggestion.source,
-            note=suggestion.note,
-            now=now,
-        )
-        added.append(trial_by_id(connection, trial_id))
-    return added
 
 
 def note_space_exhausted(connection: Connection, experiment_id: str) -> None:
@@ -127,21 +244,3 @@ def stage_kinds(experiment: Experiment) -> tuple[StageKind, ...]:
     if experiment.is_external:
         return _EXTERNAL_STAGES
     return _MEASURED_FIRST if experiment.spec.measurement.untrained else _WORKER_STAGES
-
-
-def _shortage(connection: Connection, experiment: Experiment) -> int:
-    """How many more candidates there should be now."""
-    if experiment.status is not ExperimentStatus.RUNNING or experiment.stopped_by is not None:
-        return 0
-    if is_space_exhausted(connection, experiment.id):
-        return 0
-    pool_size = experiment.spec.optimizer.pool_size
-    if pool_size is None:
-        busy_slots = open_lease_count(connection, experiment.id)
-        pool_size = max(_LEAST_POOL, busy_slots)
-    counts = trial_counts(connection, [experiment.id])[experiment.id]
-    budget_left = experiment.budget_trials - experiment.trials_created
-    # A trial measured ahead of its training is still in the pool: nobody has begun on it in
-    # earnest, and were it not counted, the whole budget would be measured before one is trained.
-    in_pool = counts[TrialStatus.CANDIDATE] + measured_ahead_count(connection, experiment.id)
-    return min(budget_left, pool_size - in_pool)

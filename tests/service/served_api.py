@@ -48,6 +48,7 @@ WORKER_SPEC: dict[str, Any] = {
         {"metric": "latency_ms", "goal": "minimize", "threshold": 100.0},
     ],
     "budget": 6,
+    "optimizer": {"fallback_after_s": 3600},  # the test alone decides what is in the pool
 }
 EXTERNAL_SPEC: dict[str, Any] = {
     "name": "own-loop",
@@ -61,6 +62,7 @@ EXTERNAL_SPEC: dict[str, Any] = {
         {"metric": "latency_ms", "goal": "minimize", "threshold": 100.0},
     ],
     "budget": 6,
+    "optimizer": {"fallback_after_s": 3600},
 }
 MEASURED = {
     metric: {"mean": 2.0, "sem": 0.1}

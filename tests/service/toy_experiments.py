@@ -55,8 +55,13 @@ BOTH_TOY_SPACES = [{"name": space, "version": 3} for space in ("toy", "quick-toy
 REGISTRY = Registry(InstalledSpace(space, _no_recipe) for space in (TOY_SPACE, QUICK_TOY_SPACE))
 
 
+def waiting(optimizer: dict[str, Any]) -> dict[str, Any]:
+    """Optimizer settings under which the test alone decides what is in the pool."""
+    return {"fallback_after_s": 3_600.0} | optimizer
+
+
 def worker_spec(**changes: Any) -> ExperimentSpec:
-    """Two objectives over the toy space, run by workers."""
+    """Two objectives over the toy space, run by workers; only the test fills the pool."""
     given = {
         "name": "toy-search",
         "search_space": "toy",
@@ -67,11 +72,12 @@ def worker_spec(**changes: Any) -> ExperimentSpec:
         "budget": 6,
         "max_parallel": 3,
     }
+    changes["optimizer"] = waiting(changes.get("optimizer", {}))
     return ExperimentSpec.model_validate(given | changes)
 
 
 def external_spec(**changes: Any) -> ExperimentSpec:
-    """One objective over a space of its own, run through ask and tell."""
+    """One objective over a space of its own, run through ask and tell; see `worker_spec`."""
     given = {
         "name": "elsewhere",
         "parameters": [{"type": "int", "name": "width", "low": 1, "high": 100_000}],
@@ -79,6 +85,7 @@ def external_spec(**changes: Any) -> ExperimentSpec:
         "budget": 4,
         "max_parallel": 2,
     }
+    changes["optimizer"] = waiting(changes.get("optimizer", {}))
     return ExperimentSpec.model_validate(given | changes)
 
 

@@ -23,6 +23,7 @@ from service.storage.events import Event, events_after
 from service.storage.experiments import find_experiment
 from service.storage.trials import trials_of_experiment
 from service.use_cases.create_experiment import create_experiment
+from service.use_cases.read_experiment import read_experiment
 from service.use_cases.tell_trial import tell_trial
 from tests.service.background.test_model_process import ODD_WORKER, wait_for
 
@@ -166,10 +167,18 @@ def test_a_failing_model_is_filled_in_for(
     events = laboratory.events("suggester_fallback")
     assert [event.trial_number for event in events] == list(range(2, len(sources)))
     assert reason in events[0].data["why"]
+    if mischief != "hang":  # late, which the experiment let it be, is no trouble yet
+        with laboratory.database.read() as connection:
+            explanation = read_experiment(connection, id_).explanation
+        assert "Quasi-random arms stand in for the model's" in explanation
+        assert reason in explanation
 
 
-def test_a_hung_model_is_replaced(laboratory: Laboratory) -> None:
-    id_ = laboratory.create(strategy="auto", budget=200, fallback_after_s=0.3)
+def test_a_hung_model_is_replaced(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.background.suggestion_rounds.REST_S", 0.2)
+    id_ = laboratory.create(strategy="auto", budget=200, suggestion_limit_s=0.5)
     with laboratory.suggesting("hang"):
         laboratory.fill(id_)
         laboratory.tell_all(id_)
@@ -179,6 +188,7 @@ def test_a_hung_model_is_replaced(laboratory: Laboratory) -> None:
             laboratory.tell_all(id_)  # what filled in for it is used up, the model asked anew
             time.sleep(0.05)
     assert _model_children() == []
+    assert "no answer within 0.5 s" in laboratory.events("suggestion_failed")[0].data["reason"]
 
 
 def test_a_killed_model_is_replaced(laboratory: Laboratory) -> None:

@@ -6,12 +6,12 @@ from service.optimizer.optimizer import Suggestion, SuggestRequest
 from service.schemas.leases import FailRequest, InfeasibleRequest
 from service.storage.database import Database
 from service.storage.invariants import check_invariants
+from service.use_cases.candidate_pool import pools_in_need
 from service.use_cases.record_report import record_failure, record_infeasible
 from service.use_cases.steer_experiment import pause, raise_budget
 from service.use_cases.stop_trial import stop_trial
 from service.use_cases.top_up_candidates import (
     add_candidates,
-    experiments_needing_candidates,
     suggestion_request,
 )
 from tests.conftest import FakeClock
@@ -34,7 +34,7 @@ def database(clocked_database: Database) -> Database:
 
 def wanted(database: Database, experiment_id: str) -> SuggestRequest | None:
     with database.read() as connection:
-        needing = experiments_needing_candidates(connection)
+        needing = [need.experiment_id for need in pools_in_need(connection)]
         request = suggestion_request(connection, experiment_id)
     assert (request is not None) == (experiment_id in needing)
     return request
