@@ -36,6 +36,7 @@ from service.storage.trials import (
 )
 from service.use_cases.advance_trial import complete_experiment_if_done
 from service.use_cases.candidate_pool import pool_state
+from service.use_cases.read_sources import sources_of
 
 _WORKER_STAGES: tuple[StageKind, ...] = ("train", "measure")
 _MEASURED_FIRST: tuple[StageKind, ...] = ("measure", "train")
@@ -71,10 +72,15 @@ def suggestion_request(connection: Connection, experiment_id: str) -> SuggestReq
         return None
     trials = trials_of_experiment(connection, experiment.id)
     if pool.is_outdated:
-        request = _request(experiment, trials, pool.replaceable, pool.shortage)
+        request = _request(connection, experiment, trials, pool.replaceable, pool.shortage)
         if needs_model(request):
             return request
-    return _request(experiment, trials, (), pool.shortage) if pool.shortage else None
+    return _request(connection, experiment, trials, (), pool.shortage) if pool.shortage else None
+
+
+def history_request(connection: Connection, experiment: Experiment) -> SuggestRequest:
+    """All that an optimizer is to know of the experiment, whether or not its pool lacks any."""
+    return _request(connection, experiment, trials_of_experiment(connection, experiment.id), (), 1)
 
 
 def add_candidates(
@@ -192,6 +198,7 @@ def _behind_all(candidates: Sequence[Candidate]) -> int:
 
 
 def _request(
+    connection: Connection,
     experiment: Experiment,
     trials: Sequence[Trial],
     replaceable: Sequence[Candidate],
@@ -221,6 +228,7 @@ def _request(
         ),
         replaceable=tuple(candidate.arm for candidate in replaceable),
         excluded=tuple(trial.arm for trial in trials if trial.status not in TAUGHT + _PENDING),
+        sources=sources_of(connection, experiment),
         initial_trials=spec.optimizer.initial_trials or 0,
         count=len(replaceable) + shortage,
         seed=spec.seed,

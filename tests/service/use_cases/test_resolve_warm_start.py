@@ -13,6 +13,7 @@ from service.use_cases.create_experiment import create_experiment
 from service.use_cases.read_experiment import read_experiment
 from service.use_cases.read_sources import sources_of
 from service.use_cases.steer_experiment import stop
+from service.use_cases.top_up_candidates import suggestion_request
 from tests.conftest import FakeClock
 from tests.service.toy_experiments import REGISTRY, created, external_spec, worker_spec
 
@@ -138,6 +139,19 @@ def test_the_baseline_fills_what_a_narrowed_space_lacked(database: Database) -> 
     created(database, worker_spec(name="later", warm_start=["first"]))
     (entry,) = found(database, "later").spec.warm_start
     assert entry.parameters == {"rate": 0.1, "pruned": False}
+
+
+def test_the_optimizer_is_told_of_the_sources(database: Database) -> None:
+    created(database, spec("first"))
+    attached(database, "first", width=8)
+    later = created(database, spec("later", "first"))
+    with database.read() as connection:
+        request = suggestion_request(connection, later)
+    assert request is not None
+    assert [(s.name, len(s.observations)) for s in request.sources] == [("first", 1)]
+    assert request.observations == ()
+    # Measured under other circumstances, the arm may be proposed again.
+    assert request.known_arms == ()
 
 
 def test_a_source_that_stopped_still_teaches(database: Database) -> None:
