@@ -101,15 +101,37 @@ class ParameterSpace(Value):
 
     A condition may name only a parameter listed earlier, so that reading the list from the
     top decides which parameters are active. Constraints run over numeric parameters.
+    evaluation_parameters: those that change the deployed network but not its training; arms that
+        are equal in all the others share one training.
     """
 
     parameters: Annotated[tuple[Parameter, ...], Field(min_length=1, max_length=MAX_PARAMETERS)]
     constraints: Annotated[tuple[ParameterConstraint, ...], Field(max_length=100)] = ()
+    evaluation_parameters: Annotated[tuple[Name, ...], Field(max_length=MAX_PARAMETERS)] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Parameter]:
         """The parameters under their names."""
         return {parameter.name: parameter for parameter in self.parameters}
+
+    def training_configuration(self, arm: Arm) -> Arm:
+        """The part of the arm that decides its training: all but the evaluation parameters."""
+        kept = {
+            name: value
+            for name, value in arm.parameters.items()
+            if name not in self.evaluation_parameters
+        }
+        return Arm(parameters=kept)
+
+    @model_validator(mode="after")
+    def _evaluation_parameters_are_known(self) -> Self:
+        for name in self.evaluation_parameters:
+            if name not in self.by_name:
+                raise ValueError(
+                    f"evaluation_parameters names {name!r}, which is no parameter; "
+                    "list it among the parameters too"
+                )
+        return self
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:

@@ -5,6 +5,7 @@ from search_spaces.values import Value
 from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.stop_rules import StopVerdict
+from service.domain.trial import TrialCost
 
 
 class ReferencePoint(Value):
@@ -18,6 +19,7 @@ class FrontPoint(Value):
     """One trial that carries every objective.
 
     feasible: it ended on its own terms and meets the outcome constraints.
+    cost: the seconds really spent on it; a shared training was paid by another trial.
     """
 
     trial_number: int
@@ -25,6 +27,7 @@ class FrontPoint(Value):
     measurements: dict[str, Measurement]
     on_front: bool
     feasible: bool
+    cost: TrialCost = TrialCost()
 
 
 class Front(Value):

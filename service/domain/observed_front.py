@@ -34,6 +34,7 @@ def observe_front(experiment: Experiment, trials: Sequence[Trial], max_others: i
             measurements=trial.measurements,
             on_front=trial.number in on_front,
             feasible=trial.number in feasible_numbers,
+            cost=trial.cost,
         )
         for trial in trials
         if is_observed(trial, objectives)

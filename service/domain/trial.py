@@ -101,11 +101,16 @@ TrialSource = Annotated[str, Field(max_length=50)]
 """Who proposed the arm: an optimizer strategy's name, `manual`, or `fallback` (quasi-random)."""
 
 FALLBACK_SOURCE = "fallback"
+REPLICATE_SOURCE = "replicate"
 """The source of quasi-random arms that stand in for the model's."""
 
 
 class Stage(Value):
-    """One leg of a trial: `epoch` rises with every lease, `attempts` count against the limit."""
+    """One leg of a trial: `epoch` rises with every lease, `attempts` count against the limit.
+
+    spent_s: seconds of its attempts that have ended, also of the lost and failed ones.
+    shared_with: the number of the trial whose training is this one's too; it then costs nothing.
+    """
 
     id: str
     name: str
@@ -119,6 +124,18 @@ class Stage(Value):
     expires_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    spent_s: float = 0.0
+    shared_with: int | None = None
+
+
+class TrialCost(Value):
+    """What a trial really took: seconds of its attempts, by stage; 0 for a training it shares.
+
+    shared_with: the number of the trial that paid for the training.
+    """
+
+    spent_s: dict[str, float] = {}
+    shared_with: int | None = None
 
 
 class Trial(Value):
@@ -126,12 +143,15 @@ class Trial(Value):
 
     stop_requested: its worker is told at the next heartbeat to `stop` early and report what
         there is, or to `cancel`: drop the work.
+    training_key: equal for the trials of an experiment that share one training; None: it trains
+        for itself.
     """
 
     id: str
     experiment_id: str
     number: int
     arm: Arm
+    training_key: str | None = None
     status: TrialStatus
     source: TrialSource
     note: dict[str, Any] = {}
@@ -142,6 +162,16 @@ class Trial(Value):
     ended_at: datetime | None = None
     stages: tuple[Stage, ...] = ()
     measurements: dict[Name, Measurement] = {}
+
+    @property
+    def cost(self) -> TrialCost:
+        """What the trial really took."""
+        return TrialCost(
+            spent_s={stage.name: round(stage.spent_s, 3) for stage in self.stages},
+            shared_with=next(
+                (s.shared_with for s in self.stages if s.shared_with is not None), None
+            ),
+        )
 
     @property
     def awaits_training(self) -> bool:

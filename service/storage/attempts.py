@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select
 
+from service.storage.shared_trainings import shared_attempt_ids
 from service.storage.tables import RECORDED_OUTCOMES, attempts, stages
 
 
@@ -58,7 +59,7 @@ def attempts_of_trial(connection: Connection, trial_id: str) -> list[Row[Any]]:
 def recorded_attempt_ids(connection: Connection, trial_id: str) -> list[str]:
     """The attempts whose curves and files a reader is shown: per stage the one recorded.
 
-    While a stage has none, its newest attempt.
+    While a stage has none, its newest attempt; of a shared training, the attempt that did it.
     """
     rows = connection.execute(
         select(attempts.c.stage_id, attempts.c.id)
@@ -70,4 +71,4 @@ def recorded_attempt_ids(connection: Connection, trial_id: str) -> list[str]:
             attempts.c.epoch,
         )
     )
-    return list(dict(rows.all()).values())
+    return [*shared_attempt_ids(connection, trial_id), *dict(rows.all()).values()]

@@ -6,11 +6,12 @@ Whatever changes them runs under the experiment's lock.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, exists, func, or_, select, update
 
 from search_spaces.arm import Arm
-from service.domain.experiment import ExperimentStatus
-from service.domain.trial import MANUAL_SOURCE, TrialStatus
+from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.training_key import training_key
+from service.domain.trial import MANUAL_SOURCE, REPLICATE_SOURCE, TrialStatus
 from service.storage.experiments import raise_data_version, record_change
 from service.storage.tables import experiments, stages, trials
 
@@ -39,7 +40,8 @@ class Candidate:
     rank: the lowest is claimed first, then the lowest number.
     learnt_from: how many observations the arm was proposed from; None: it stands in for one
         that the model could not propose.
-    is_replaceable: an optimizer proposed it, and nobody has ever claimed it.
+    is_replaceable: an optimizer proposed it, nobody has ever claimed it, and no other trial has
+        trained for it already.
     """
 
     trial_id: str
@@ -53,7 +55,10 @@ class Candidate:
 
 def candidates_of(connection: Connection, experiment_id: str) -> list[Candidate]:
     """The experiment's candidates in the order of their numbers."""
-    was_leased = exists().where(stages.c.trial_id == trials.c.id, stages.c.epoch > 0)
+    was_leased = exists().where(
+        stages.c.trial_id == trials.c.id,
+        or_(stages.c.epoch > 0, stages.c.shared_attempt_id.is_not(None)),
+    )
     query = (
         select(
             trials.c.id,
@@ -115,14 +120,20 @@ def taught_trial_count(connection: Connection, experiment_id: str) -> int:
 
 
 def replace_arm(
-    connection: Connection, experiment_id: str, candidate: Candidate, proposal: Proposal
+    connection: Connection, experiment: Experiment, candidate: Candidate, proposal: Proposal
 ) -> None:
     """Gives a replaceable candidate another arm; its row, number and place in the budget stay."""
-    arm = {"parameters": proposal.arm.parameters, "arm_signature": proposal.arm.signature}
+    arm = {
+        "parameters": proposal.arm.parameters,
+        "arm_signature": proposal.arm.signature,
+        "training_key": training_key(
+            experiment.space, proposal.arm, is_replicate=proposal.source == REPLICATE_SOURCE
+        ),
+    }
     _update(connection, candidate, proposal, arm)
     was = {"source": candidate.source, "parameters": candidate.arm.parameters}
     data = {"source": proposal.source, "was": was}
-    record_change(connection, experiment_id, "candidate_replaced", candidate.number, data)
+    record_change(connection, experiment.id, "candidate_replaced", candidate.number, data)
 
 
 def confirm_arm(

@@ -18,6 +18,7 @@ from service.domain.device import THIS_HOST
 from service.domain.experiment import ExperimentStatus
 from service.domain.trial import MANUAL_SOURCE, StageKind, StageStatus, TrialStatus
 from service.storage.measured_ahead import awaits_training
+from service.storage.shared_trainings import waits_for_twin
 from service.storage.tables import experiments, stages, trials
 from service.storage.workers import WorkerRow
 
@@ -54,17 +55,20 @@ _BEGINS = or_(
     trials.c.status == TrialStatus.CANDIDATE,
     and_(stages.c.kind == "train", stages.c.epoch == 0),
 )
-_MAY_START = or_(
-    and_(
-        trials.c.status == TrialStatus.RUNNING,
-        not_(_BEGINS),
-        experiments.c.status.in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
-    ),
-    and_(
-        trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
-        _BEGINS,
-        experiments.c.status == ExperimentStatus.RUNNING,
-        or_(_MEASURES_AHEAD, experiments.c.max_parallel > _RUNNING_COUNT),
+_MAY_START = and_(
+    ~waits_for_twin(),
+    or_(
+        and_(
+            trials.c.status == TrialStatus.RUNNING,
+            not_(_BEGINS),
+            experiments.c.status.in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
+        ),
+        and_(
+            trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
+            _BEGINS,
+            experiments.c.status == ExperimentStatus.RUNNING,
+            or_(_MEASURES_AHEAD, experiments.c.max_parallel > _RUNNING_COUNT),
+        ),
     ),
 )
 

@@ -11,8 +11,9 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import (
@@ -165,6 +166,9 @@ def _attempts(connection: Connection) -> Iterator[str]:
         if any(attempt.epoch != stage.epoch for attempt in recorded):
             yield f"I3 stage {stage.id}: the recorded result is not of the newest epoch"
         expected = {_ENDED_BY[AttemptOutcome(attempt.outcome)] for attempt in recorded}
+        if stage.shared_attempt_id is not None:
+            yield from _shared(connection, stage, recorded)
+            expected = {StageStatus.COMPLETED}
         if expected != {stage.status} & set(_ENDED_BY.values()):
             yield f"I2 stage {stage.id} is {stage.status} with results {expected or 'none'}"
         if stage.attempts > stage.max_attempts:
@@ -173,12 +177,38 @@ def _attempts(connection: Connection) -> Iterator[str]:
         measurements.c.attempt_id.notin_(
             select(attempts.c.id).where(
                 attempts.c.outcome.in_(RECORDED_OUTCOMES),
-                attempts.c.trial_id == measurements.c.trial_id,
+                or_(
+                    attempts.c.trial_id == measurements.c.trial_id,
+                    exists().where(
+                        stages.c.shared_attempt_id == attempts.c.id,
+                        stages.c.trial_id == measurements.c.trial_id,
+                    ),
+                ),
             )
         )
     )
     for trial_id, metric in connection.execute(strays):
         yield f"I2 trial {trial_id}: {metric} comes from an attempt that was not recorded"
+
+
+def _shared(connection: Connection, stage: Row[Any], recorded: list[Row[Any]]) -> Iterator[str]:
+    """What is wrong with a stage that has taken another trial's training."""
+    if recorded:
+        yield f"I2 stage {stage.id} has a result of its own beside another trial's"
+    trainer, own = trials.alias("trainer"), trials.alias("own")
+    query = (
+        select(attempts.c.id)
+        .join(trainer, trainer.c.id == attempts.c.trial_id)
+        .join(own, own.c.training_key == trainer.c.training_key)
+        .where(
+            attempts.c.id == stage.shared_attempt_id,
+            attempts.c.outcome == AttemptOutcome.SUCCEEDED,
+            own.c.id == stage.trial_id,
+            own.c.experiment_id == trainer.c.experiment_id,
+        )
+    )
+    if connection.scalar(query) is None:
+        yield f"I2 stage {stage.id} has taken {stage.shared_attempt_id}, not its own training"
 
 
 def _workers(connection: Connection) -> Iterator[str]:

@@ -91,6 +91,8 @@ trials = Table(
     Column("number", Integer, nullable=False),
     Column("parameters", JsonText, nullable=False),
     Column("arm_signature", String(32), nullable=False),
+    # Equal for trials that share a training; null: it trains for itself.
+    Column("training_key", String(32)),
     Column("status", _STATUS, nullable=False),
     # `stop`: end early and keep what there is; `cancel`: drop the work. Told by heartbeat.
     Column("stop_requested", _STATUS),
@@ -111,6 +113,7 @@ trials = Table(
     UniqueConstraint("experiment_id", "number"),
     Index(None, "experiment_id", "status"),
     Index(None, "experiment_id", "arm_signature"),
+    Index(None, "experiment_id", "training_key"),
 )
 
 stages = Table(
@@ -127,6 +130,8 @@ stages = Table(
     Column("attempts", Integer, nullable=False),
     Column("started_at", Moment),
     Column("ended_at", Moment),
+    # The attempt of another trial whose training is this one's too; never leased then.
+    Column("shared_attempt_id", _ID),
     CheckConstraint(_one_of("status", StageStatus), name="status"),
     CheckConstraint(_one_of("kind", ("train", "measure", "external")), name="kind"),
     CheckConstraint("epoch >= 0 AND attempts BETWEEN 0 AND epoch", name="epoch"),

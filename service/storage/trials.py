@@ -5,13 +5,35 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Row,
+    ScalarSelect,
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from search_spaces.arm import Arm
 from service.domain.errors import TrialNotFound
 from service.domain.experiment import Experiment
 from service.domain.measurement import Measurement
-from service.domain.trial import Stage, StageKind, StageStatus, Trial, TrialStatus, next_status
+from service.domain.training_key import training_key
+from service.domain.trial import (
+    REPLICATE_SOURCE,
+    Stage,
+    StageKind,
+    StageStatus,
+    Trial,
+    TrialStatus,
+    next_status,
+)
 from service.storage.candidates import TAUGHT
 from service.storage.columns import storable_text
 from service.storage.experiments import record_change, take_trial_number
@@ -48,6 +70,9 @@ def insert_candidate(
             number=number,
             parameters=arm.parameters,
             arm_signature=arm.signature,
+            training_key=training_key(
+                experiment.space, arm, is_replicate=source == REPLICATE_SOURCE
+            ),
             status=TrialStatus.CANDIDATE,
             source=source,
             note=note,
@@ -268,6 +293,8 @@ def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> lis
                 attempts.c.id.label("lease_id"),
                 attempts.c.worker_id,
                 attempts.c.expires_at,
+                _shared_with().label("shared_with"),
+                _spent_s().label("spent_s"),
             )
             .outerjoin(
                 attempts,
@@ -289,6 +316,28 @@ def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> lis
     ]
 
 
+def _shared_with() -> ScalarSelect[int]:
+    """The number of the trial whose training the stage has taken."""
+    trainer, attempt = trials.alias("trainer"), attempts.alias("shared_attempt")
+    return (
+        select(trainer.c.number)
+        .join(attempt, attempt.c.trial_id == trainer.c.id)
+        .where(attempt.c.id == stages.c.shared_attempt_id)
+        .scalar_subquery()
+    )
+
+
+def _spent_s() -> ScalarSelect[float]:
+    """Seconds of the stage's ended attempts, whatever became of them."""
+    ended = attempts.alias("ended_attempt")
+    seconds = type_coerce(ended.c.ended_at, Double) - type_coerce(ended.c.claimed_at, Double)
+    return (
+        select(func.coalesce(func.sum(seconds), 0.0))
+        .where(ended.c.stage_id == stages.c.id, ended.c.ended_at.is_not(None))
+        .scalar_subquery()
+    )
+
+
 def _grouped(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
     groups: dict[str, list[Row[Any]]] = {}
     for row in rows:
@@ -303,6 +352,7 @@ def _as_trial(row: Row[Any], stage_rows: list[Row[Any]], measurement_rows: list[
             "experiment_id": row.experiment_id,
             "number": row.number,
             "arm": {"parameters": row.parameters},
+            "training_key": row.training_key,
             "status": row.status,
             "source": row.source,
             "note": row.note,

@@ -12,6 +12,7 @@ from service.storage.experiments import find_experiment, lock_experiment, set_ex
 from service.storage.trials import insert_candidate, trial_by_id
 from service.use_cases.check_measurements import check_measurements, require_metrics
 from service.use_cases.record_by_hand import record_by_hand
+from service.use_cases.share_trainings import share_trainings
 from service.use_cases.top_up_candidates import stage_kinds
 
 
@@ -57,6 +58,7 @@ def attach_trial(connection: Connection, experiment_id: str, request: AttachRequ
             infeasible_reason=request.infeasible_reason,
             now=now,
         )
+    share_trainings(connection, experiment)
     return trial_by_id(connection, trial_id)
 
 

@@ -160,7 +160,7 @@ def _grant(
         stage_kind=stage.kind,
         search_space=spec.search_space,
         arm=trial.arm,
-        seed=trial_seed(spec.seed, trial.number),
+        seed=trial_seed(spec.seed, trial.number, trial.training_key),
         training=spec.training,
         measurement=spec.measurement,
         inputs=inputs,

@@ -53,15 +53,22 @@ def narrow_space(
     return built_space(
         list(parameters.values()),
         [*_without(space.constraints, dropped), *_without(constraints, dropped)],
+        [name for name in space.evaluation_parameters if name in parameters],
     )
 
 
 def built_space(
-    parameters: Sequence[Parameter], constraints: Sequence[ParameterConstraint]
+    parameters: Sequence[Parameter],
+    constraints: Sequence[ParameterConstraint],
+    evaluation_parameters: Sequence[str] = (),
 ) -> ParameterSpace:
     """The space of these parts. Raises: InvalidRequest if they do not fit together."""
     try:
-        return ParameterSpace(parameters=tuple(parameters), constraints=tuple(constraints))
+        return ParameterSpace(
+            parameters=tuple(parameters),
+            constraints=tuple(constraints),
+            evaluation_parameters=tuple(evaluation_parameters),
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = str(first["msg"]).removeprefix("Value error, ")

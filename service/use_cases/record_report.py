@@ -32,6 +32,7 @@ from service.use_cases.advance_trial import (
 )
 from service.use_cases.check_measurements import check_measurements, require_metrics
 from service.use_cases.report_digest import report_digest
+from service.use_cases.share_trainings import share_trainings
 
 _OUTCOME_OF_FAULT = {
     "machine": AttemptOutcome.MACHINE_FAILED,
@@ -102,6 +103,7 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
             end_stopped_trial(connection, held.experiment, trial, held.now)
         else:
             _go_on(connection, held, trial)
+        share_trainings(connection, held.experiment)
 
     return _report(connection, lease_id, request.epoch, request, record)
 

@@ -8,6 +8,7 @@ from service.domain.trial import Trial, TrialStatus
 from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment, set_experiment_status
 from service.storage.trials import find_trial, ready_again, set_trial_status, trial_by_id
+from service.use_cases.share_trainings import share_trainings
 
 
 def requeue_trial(connection: Connection, experiment_id: str, number: int) -> Trial:
@@ -27,4 +28,5 @@ def requeue_trial(connection: Connection, experiment_id: str, number: int) -> Tr
     ready_again(connection, trial)
     if experiment.status is ExperimentStatus.COMPLETED:
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)
+    share_trainings(connection, experiment)
     return trial_by_id(connection, trial.id)

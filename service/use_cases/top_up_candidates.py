@@ -37,6 +37,7 @@ from service.storage.trials import (
 from service.use_cases.advance_trial import complete_experiment_if_done
 from service.use_cases.candidate_pool import pool_state
 from service.use_cases.read_sources import sources_of
+from service.use_cases.share_trainings import share_trainings
 
 _WORKER_STAGES: tuple[StageKind, ...] = ("train", "measure")
 _MEASURED_FIRST: tuple[StageKind, ...] = ("measure", "train")
@@ -137,13 +138,14 @@ def renew_pool(
     # The worst go first, should there be fewer new arms than places.
     places = list(open_to_change.values())[::-1]
     for place, proposal in zip(places, new, strict=False):
-        replace_arm(connection, experiment.id, place, proposal)
+        replace_arm(connection, experiment, place, proposal)
     replaced = [place.number for place in places[: len(new)]]
     for place in places[len(new) :]:
         last = first_rank + len(suggestions)
         pass_over(connection, place, rank=last, learnt_from=learnt_from)
     rest = new[len(replaced) :][: pool.shortage]
     added = [insert_proposal(connection, experiment, one).number for one in rest]
+    share_trainings(connection, experiment)
     change = PoolChange(tuple(added), tuple(sorted(replaced)), tuple(kept))
     if asked_about and not change.is_nothing:
         data = {"observations": learnt_from, **asdict(change)}
@@ -164,6 +166,7 @@ def insert_proposal(connection: Connection, experiment: Experiment, proposal: Pr
         rank=proposal.rank,
         learnt_from=proposal.learnt_from,
     )
+    share_trainings(connection, experiment)
     return trial_by_id(connection, trial_id)
 
 
