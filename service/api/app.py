@@ -1,5 +1,6 @@
 """The API process: its routers, and the layers that every request passes through."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +35,7 @@ from service.background.lease_reaper import reaping
 from service.settings import Settings
 from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
+from service.use_cases.instant_candidate import warm_up
 
 _ROUTERS = tuple(
     module.router
@@ -120,8 +122,11 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Beside the first requests: the first claim is not to pay for the imports.
+        warm = asyncio.create_task(asyncio.to_thread(warm_up))
         async with reaping(database, settings.times):
             yield
+        await warm
         close_waiting(app)
         if dispose:
             database.dispose()

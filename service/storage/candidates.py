@@ -18,6 +18,9 @@ from service.storage.tables import experiments, stages, trials
 TAUGHT = (TrialStatus.COMPLETED, TrialStatus.INFEASIBLE, TrialStatus.EARLY_STOPPED)
 """How a trial ends from which an optimizer learns."""
 
+FIRST_RANK = -1
+"""The rank of candidates that a person has asked for: claimed first, and never replaced."""
+
 LAST_RANK = 1_000_000
 """The rank of candidates that are claimed when no other is left."""
 
@@ -40,8 +43,8 @@ class Candidate:
     rank: the lowest is claimed first, then the lowest number.
     learnt_from: how many observations the arm was proposed from; None: it stands in for one
         that the model could not propose.
-    is_replaceable: an optimizer proposed it, nobody has ever claimed it, and no other trial has
-        trained for it already.
+    is_replaceable: an optimizer proposed it, nobody has ever claimed it, no person has asked
+        for it, and no other trial has trained for it already.
     """
 
     trial_id: str
@@ -80,7 +83,9 @@ def candidates_of(connection: Connection, experiment_id: str) -> list[Candidate]
             source=row.source,
             rank=row.pool_rank,
             learnt_from=row.learnt_from,
-            is_replaceable=row.source != MANUAL_SOURCE and not row.was_leased,
+            is_replaceable=row.source != MANUAL_SOURCE
+            and row.pool_rank > FIRST_RANK
+            and not row.was_leased,
         )
         for row in connection.execute(query)
     ]
@@ -142,6 +147,11 @@ def confirm_arm(
     """Keeps a replaceable candidate's arm; renews why, and in which order, it stands there."""
     _update(connection, candidate, proposal, {})
     raise_data_version(connection, experiment_id)
+
+
+def put_first(connection: Connection, trial_id: str) -> None:
+    """Lets a candidate that a person has asked for be the first to be claimed."""
+    connection.execute(update(trials).where(trials.c.id == trial_id).values(pool_rank=FIRST_RANK))
 
 
 def pass_over(connection: Connection, candidate: Candidate, *, rank: int, learnt_from: int) -> None:

@@ -80,14 +80,16 @@ def require_external(experiment: Experiment) -> None:
 def _why_none(connection: Connection, experiment: Experiment) -> NoCandidateReady | BudgetExhausted:
     counts = trial_counts(connection, [experiment.id])[experiment.id]
     running = counts[TrialStatus.RUNNING]
-    if counts[TrialStatus.CANDIDATE] > 0:
+    spent = experiment.trials_created >= experiment.budget_trials
+    none_left = spent or is_space_exhausted(connection, experiment.id)
+    is_full = running >= experiment.spec.max_parallel
+    if counts[TrialStatus.CANDIDATE] > 0 or (is_full and not none_left):
         return NoCandidateReady(
             f"{running} trials are out, as many as max_parallel allows.",
             field="max_parallel",
             remedy="Tell one of them first.",
         )
-    spent = experiment.trials_created >= experiment.budget_trials
-    if spent or is_space_exhausted(connection, experiment.id):
+    if none_left:
         return BudgetExhausted(
             f"All {experiment.trials_created} trials have been handed out; {running} await tell.",
             field="budget.trials",

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from service.domain.errors import TransitionRefused
 from service.domain.experiment import ExperimentStatus
 from service.domain.trial import Trial, TrialStatus
+from service.storage.candidates import put_first
 from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment, set_experiment_status
 from service.storage.trials import find_trial, ready_again, set_trial_status, trial_by_id
@@ -25,6 +26,7 @@ def requeue_trial(connection: Connection, experiment_id: str, number: int) -> Tr
             remedy="Create a new experiment, and attach the arm there.",
         )
     set_trial_status(connection, trial, TrialStatus.CANDIDATE, now=database_now(connection))
+    put_first(connection, trial.id)
     ready_again(connection, trial)
     if experiment.status is ExperimentStatus.COMPLETED:
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)

@@ -136,17 +136,18 @@ def renew_pool(
             kept.append(candidate.number)
     new = _new_proposals(connection, experiment, suggestions, count(first_rank), learnt_from)
     # The worst go first, should there be fewer new arms than places.
-    places = list(open_to_change.values())[::-1]
+    poor = list(open_to_change.values())[::-1]
+    places = sorted(poor[: len(new)], key=lambda candidate: candidate.number)
     for place, proposal in zip(places, new, strict=False):
         replace_arm(connection, experiment, place, proposal)
-    replaced = [place.number for place in places[: len(new)]]
-    for place in places[len(new) :]:
+    for candidate in poor[len(new) :]:
         last = first_rank + len(suggestions)
-        pass_over(connection, place, rank=last, learnt_from=learnt_from)
-    rest = new[len(replaced) :][: pool.shortage]
+        pass_over(connection, candidate, rank=last, learnt_from=learnt_from)
+    rest = new[len(places) :][: pool.shortage]
     added = [insert_proposal(connection, experiment, one).number for one in rest]
     share_trainings(connection, experiment)
-    change = PoolChange(tuple(added), tuple(sorted(replaced)), tuple(kept))
+    replaced = tuple(place.number for place in places)
+    change = PoolChange(tuple(added), replaced, tuple(kept))
     if asked_about and not change.is_nothing:
         data = {"observations": learnt_from, **asdict(change)}
         record_change(connection, experiment.id, "pool_ranked", data=data)

@@ -88,6 +88,7 @@ def test_racing_claims_with_one_key_get_one_lease(either: TestClient) -> None:
         "search_space": "toy",
         "objectives": [{"metric": "error", "goal": "minimize"}],
         "budget": 9,
+        "optimizer": {"fallback_after_s": 60},  # nothing is ready at first
     }
     either.post("/v1/experiments", json=spec).raise_for_status()
     worker = either.post(
