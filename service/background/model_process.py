@@ -12,6 +12,7 @@ from typing import Any
 
 from search_spaces.values import Value
 from service.domain.errors import ArchfrontError, SearchSpaceExhausted, SuggestionFailed
+from service.domain.insight import Insight
 from service.optimizer.optimizer import Suggestion, SuggestRequest
 
 MODEL_COMMAND = (sys.executable, "-m", "service.background.model_worker")
@@ -25,9 +26,10 @@ class ModelProcessDied(ArchfrontError):
 
 
 class Answer(Value):
-    """What came back for the last request: suggestions, or why there are none."""
+    """What came back for the last request: suggestions or an insight, or why there is none."""
 
     suggestions: tuple[Suggestion, ...] = ()
+    insight: Insight | None = None
     exhausted: str | None = None
     failed: str | None = None
 
@@ -38,6 +40,12 @@ class Answer(Value):
         if self.failed is not None:
             raise SuggestionFailed(self.failed)
         return self.suggestions
+
+    def unwrap_insight(self) -> Insight:
+        """The insight. Raises: SuggestionFailed."""
+        if self.insight is None:
+            raise SuggestionFailed(self.failed or "The model process gave no insight.")
+        return self.insight
 
 
 class ModelProcess:
@@ -91,14 +99,21 @@ class ModelProcess:
         self._started_at = time.monotonic()
 
     def ask(self, request: SuggestRequest) -> None:
-        """Sends a request; the process must be ready.
+        """Asks for suggestions; the process must be ready. Raises: ModelProcessDied."""
+        self._send(request.model_dump_json())
+
+    def ask_insight(self, request: SuggestRequest) -> None:
+        """Asks what the model makes of the history; the process must be ready.
 
         Raises: ModelProcessDied.
         """
+        self._send(f'{{"insight":{request.model_dump_json()}}}')
+
+    def _send(self, line: str) -> None:
         if not self.is_ready or self._child is None or self._child.stdin is None:
             raise RuntimeError("the model process is not ready for a request")
         try:
-            self._child.stdin.write(request.model_dump_json().encode() + b"\n")
+            self._child.stdin.write(line.encode() + b"\n")
             self._child.stdin.flush()
         except OSError as error:
             raise ModelProcessDied(self._bury()) from error

@@ -15,12 +15,15 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
+from search_spaces.values import Value
 from service.background.model_process import Answer
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
+from service.domain.insight import Insight
 from service.logs import configure_logs
 from service.optimizer.optimizer import Optimizer, Suggestion, SuggestRequest, find_optimizer
 
@@ -40,16 +43,36 @@ class StrategyOfTheRequest:
         return find_optimizer(request.strategy).suggest(request)
 
 
-def serve(optimizer: Optimizer, requests: BinaryIO, answers: BinaryIO) -> None:
+class _InsightQuestion(Value):
+    insight: SuggestRequest
+
+
+LookInto = Callable[[SuggestRequest], Insight]
+"""What a model makes of a history."""
+
+
+def look_into(request: SuggestRequest) -> Insight:
+    """What our own surrogate makes of the request's history."""
+    insight_of: LookInto = import_module("service.optimizer.insight_of").insight_of
+    return insight_of(request)
+
+
+def serve(
+    optimizer: Optimizer,
+    requests: BinaryIO,
+    answers: BinaryIO,
+    look: LookInto = look_into,
+) -> None:
     """Answers each line of `requests` on `answers`; ends the process when `requests` closes.
 
+    A line is a request, to be answered by suggestions, or `{"insight": request}`.
     The parent's death closes `requests` too, whatever is being computed.
     """
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_lines, args=(requests, lines), daemon=True).start()
     _write_line(answers, json.dumps({"ready": True}).encode())
     while True:
-        answer = _answer(optimizer, lines.get())
+        answer = _answer(optimizer, look, lines.get())
         _write_line(answers, answer.model_dump_json().encode())
 
 
@@ -64,8 +87,10 @@ def _write_line(answers: BinaryIO, line: bytes) -> None:
     answers.flush()
 
 
-def _answer(optimizer: Optimizer, line: bytes) -> Answer:
+def _answer(optimizer: Optimizer, look: LookInto, line: bytes) -> Answer:
     try:
+        if line.startswith(b'{"insight":'):
+            return Answer(insight=look(_InsightQuestion.model_validate_json(line).insight))
         request = SuggestRequest.model_validate_json(line)
         return Answer(suggestions=tuple(optimizer.suggest(request)))
     except SearchSpaceExhausted as error:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from service.background.candidate_pool import CandidatePools
+from service.background.insight_desk import InsightDesk, Insights
 from service.background.model_process import MODEL_COMMAND, ModelProcess
 from service.background.suggestion_rounds import SuggestionRounds
 from service.domain.errors import Unavailable
@@ -37,7 +38,8 @@ def keep_suggesting(
 ) -> None:
     """Rounds until `stop` is set, or until `parent_pid` is no longer this process's parent."""
     model = ModelProcess(model_command)
-    rounds = SuggestionRounds(CandidatePools(database), model)
+    desk = InsightDesk(Insights(database), model)
+    rounds = SuggestionRounds(CandidatePools(database), model, desk)
     try:
         while not stop.is_set() and parent_pid in (None, os.getppid()):
             try:

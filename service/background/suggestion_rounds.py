@@ -2,7 +2,8 @@
 
 Needs that take no model are answered in the round itself. The others queue for the one model
 process: pools that lack candidates first, then those whose candidates older results proposed,
-and among equals the one asked for longest ago. Where a request failed, quasi-random candidates
+and among equals the one asked for longest ago; only then what the model makes of experiments
+is asked for. Where a request failed, quasi-random candidates
 fill in, and the experiment rests before the model is asked for it again.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.background.candidate_pool import CandidatePools
+from service.background.insight_desk import InsightDesk
 from service.background.model_process import ModelProcess, ModelProcessDied
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
 from service.domain.experiment import MODEL_FREE_STRATEGIES, OptimizerSettings
@@ -58,10 +60,12 @@ class SuggestionRounds:
         self,
         pools: CandidatePools,
         model: ModelProcess,
+        desk: InsightDesk,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pools = pools
         self._model = model
+        self._desk = desk
         self._clock = clock
         self._question: _Question | None = None
         self._waits: dict[str, _Wait] = {}
@@ -87,9 +91,14 @@ class SuggestionRounds:
             self._serve(need.experiment_id)
         self._serve_the_late(needs)
         self._mind_the_process()
+        if self._question is None and not self._waits and self._desk.look_into_one():
+            self._model_needed_at = self._clock()
 
     def take_answer(self) -> None:
         """Puts the model's answer into its pool, if it has come; falls back if it failed."""
+        if self._desk.is_asking:
+            self._desk.take_answer()
+            return
         try:
             answer = self._model.poll()
             if answer is None or self._question is None:

@@ -28,3 +28,12 @@ def is_feasible(trial: Trial, spec: ExperimentSpec) -> bool:
         and constraint.holds(trial.measurements[constraint.metric].mean)
         for constraint in spec.outcome_constraints
     )
+
+
+def teaches(trial: Trial) -> bool:
+    """Whether the trial has ended with something that a model can learn from."""
+    return trial.status in (
+        TrialStatus.COMPLETED,
+        TrialStatus.INFEASIBLE,
+        TrialStatus.EARLY_STOPPED,
+    )

@@ -2,6 +2,7 @@
 
 from search_spaces.arm import Arm
 from search_spaces.values import Value
+from service.domain.insight import PredictedFront, Probability
 from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.stop_rules import StopVerdict
@@ -20,6 +21,8 @@ class FrontPoint(Value):
 
     feasible: it ended on its own terms and meets the outcome constraints.
     cost: the seconds really spent on it; a shared training was paid by another trial.
+    probability_on_front: that no other arm tried so far is truly better, as the model sees it;
+        None where the model has not seen the trial.
     """
 
     trial_number: int
@@ -28,6 +31,7 @@ class FrontPoint(Value):
     on_front: bool
     feasible: bool
     cost: TrialCost = TrialCost()
+    probability_on_front: Probability | None = None
 
 
 class Front(Value):
@@ -36,6 +40,7 @@ class Front(Value):
     front: by the first objective, best first.
     others: by trial number, their protocols left out; `others_total` counts them all.
     stopped_by: the stop rule that ended the search before its budget was spent, if one did.
+    predicted: the front as the model sees it; None while it has not been asked.
     """
 
     experiment_id: str
@@ -50,6 +55,7 @@ class Front(Value):
     others: tuple[FrontPoint, ...]
     others_total: int
     stopped_by: StopVerdict | None = None
+    predicted: PredictedFront | None = None
 
 
 class HypervolumePoint(Value):

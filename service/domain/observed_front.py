@@ -6,17 +6,25 @@ from datetime import datetime
 import numpy as np
 
 from service.domain.experiment import Experiment
-from service.domain.feasibility import has_every_objective, is_feasible, is_observed
+from service.domain.feasibility import has_every_objective, is_feasible, is_observed, teaches
 from service.domain.front import Front, FrontPoint, HypervolumePoint, HypervolumeTrace
 from service.domain.hypervolume import GrowingHypervolume, hypervolume
+from service.domain.insight import Insight, predicted_front, probabilities_on_front
 from service.domain.objective import Objective
 from service.domain.pareto import Points, is_non_dominated, oriented
 from service.domain.reference_point import choose_reference_point, in_own_units
 from service.domain.trial import Trial, TrialStatus
 
 
-def observe_front(experiment: Experiment, trials: Sequence[Trial], max_others: int) -> Front:
+def observe_front(
+    experiment: Experiment,
+    trials: Sequence[Trial],
+    max_others: int,
+    insight: Insight | None = None,
+) -> Front:
     """The feasible non-dominated trials, and at most `max_others` of the others.
+
+    insight: what the model makes of the trials, to stand beside what was observed.
 
     Others are the dominated, those outside the constraints, and the infeasible that were
     measured all the same; of too many, some evenly spaced by trial number are kept.
@@ -27,6 +35,7 @@ def observe_front(experiment: Experiment, trials: Sequence[Trial], max_others: i
     best = is_non_dominated(points)
     on_front = {trial.number for trial, stands in zip(feasible, best, strict=True) if stands}
     feasible_numbers = {trial.number for trial in feasible}
+    probabilities = probabilities_on_front(insight)
     shown = [
         FrontPoint(
             trial_number=trial.number,
@@ -35,6 +44,7 @@ def observe_front(experiment: Experiment, trials: Sequence[Trial], max_others: i
             on_front=trial.number in on_front,
             feasible=trial.number in feasible_numbers,
             cost=trial.cost,
+            probability_on_front=probabilities.get(trial.arm.signature),
         )
         for trial in trials
         if is_observed(trial, objectives)
@@ -55,6 +65,9 @@ def observe_front(experiment: Experiment, trials: Sequence[Trial], max_others: i
         others=tuple(map(_without_protocols, _evenly_spaced(others, max_others))),
         others_total=len(others),
         stopped_by=experiment.stopped_by,
+        predicted=None
+        if insight is None
+        else predicted_front(insight, sum(map(teaches, trials)), objectives),
     )
 
 

@@ -7,6 +7,7 @@ from service.domain.errors import InvalidRequest, UnknownMetric
 from service.domain.experiment import Experiment, unknown_name_remedy
 from service.domain.feasibility import is_feasible
 from service.domain.front import FrontPoint, Pick, PickOption
+from service.domain.insight import Insight, probabilities_on_front
 from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.pareto import is_non_dominated, oriented
@@ -19,6 +20,7 @@ def pick_trial(
     trials: Sequence[Trial],
     budgets: Mapping[str, float],
     max_options: int = 10,
+    insight: Insight | None = None,
 ) -> Pick:
     """The feasible trial best in the first objective without a budget, within all `budgets`.
 
@@ -26,11 +28,13 @@ def pick_trial(
         objective has a budget, the first objective decides. Means are compared; ties go to
         the other objectives in turn, then to the earlier trial.
     max_options: at most so many alternatives, and so many near misses.
+    insight: what the model makes of the trials; it has no say in the choice.
     Raises: UnknownMetric, InvalidRequest for a budget that is not a finite number.
     """
     bounds = [_bound(experiment, metric, value) for metric, value in budgets.items()]
     ranking = _ranking(experiment.spec.objectives, budgets)
-    options = _ranked_options(experiment, trials, bounds, ranking)
+    probabilities = probabilities_on_front(insight)
+    options = _ranked_options(experiment, trials, bounds, ranking, probabilities)
     fits = [all(_is_within(option, bound) for bound in bounds) for option in options]
     within = [option for option, fit in zip(options, fits, strict=True) if fit]
     best = within[0] if within else None
@@ -88,6 +92,7 @@ def _ranked_options(
     trials: Sequence[Trial],
     bounds: Sequence[OutcomeConstraint],
     ranking: Sequence[Objective],
+    probabilities: Mapping[str, float],
 ) -> list[PickOption]:
     """Every feasible trial with its probabilities, the best by `ranking` first."""
     feasible = [trial for trial in trials if is_feasible(trial, experiment.spec)]
@@ -100,6 +105,7 @@ def _ranked_options(
                 measurements=trial.measurements,
                 on_front=bool(on_front),
                 feasible=True,
+                probability_on_front=probabilities.get(trial.arm.signature),
             ),
             probability_within={
                 bound.metric: probability_within(trial.measurements[bound.metric], bound)

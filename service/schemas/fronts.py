@@ -9,13 +9,17 @@ from service.domain.front import (
     PickOption,
     ReferencePoint,
 )
+from service.domain.insight import Forecast, PredictedFront, Prediction
 
 __all__ = [
+    "Forecast",
     "Front",
     "FrontPoint",
     "HypervolumePoint",
     "HypervolumeTrace",
     "Pick",
     "PickOption",
+    "PredictedFront",
+    "Prediction",
     "ReferencePoint",
 ]

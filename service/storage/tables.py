@@ -116,6 +116,17 @@ trials = Table(
     Index(None, "experiment_id", "training_key"),
 )
 
+insights = Table(
+    "insights",
+    metadata,
+    # What the model last made of the experiment, as of so many ended trials.
+    Column("experiment_id", ForeignKey(experiments.c.id), primary_key=True),
+    Column("observations", Integer, nullable=False),
+    Column("insight", JsonText, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    CheckConstraint("observations >= 0", name="observations"),
+)
+
 stages = Table(
     "stages",
     metadata,

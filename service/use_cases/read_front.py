@@ -9,6 +9,7 @@ from service.domain.experiment import Experiment
 from service.domain.trial import Trial
 from service.schemas.fronts import Front, HypervolumeTrace, Pick
 from service.storage.experiments import find_experiment
+from service.storage.insights import find_insight
 from service.storage.trials import trials_of_experiment
 
 MAX_OTHERS = 2_000
@@ -21,7 +22,8 @@ def read_front(connection: Connection, experiment_id: str, max_others: int = MAX
     Raises: ExperimentNotFound.
     """
     experiment, trials = _read(connection, experiment_id)
-    return observed_front.observe_front(experiment, trials, max_others)
+    insight = find_insight(connection, experiment.id)
+    return observed_front.observe_front(experiment, trials, max_others, insight)
 
 
 def read_hypervolume(connection: Connection, experiment_id: str) -> HypervolumeTrace:
@@ -44,7 +46,8 @@ def pick_trial(
     Raises: ExperimentNotFound, UnknownMetric, InvalidRequest for a budget that is not finite.
     """
     experiment, trials = _read(connection, experiment_id)
-    return pick.pick_trial(experiment, trials, budgets, max_options)
+    insight = find_insight(connection, experiment.id)
+    return pick.pick_trial(experiment, trials, budgets, max_options, insight)
 
 
 def _read(connection: Connection, experiment_id: str) -> tuple[Experiment, list[Trial]]:
