@@ -1,12 +1,17 @@
 """Runs the optimizer benchmark: `python -m benchmarks.optimizer --help`."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.optimizer.cost import measure_costs, measure_here
+from benchmarks.optimizer.peers.vizier import install
 from benchmarks.optimizer.plan import run_plan
+from benchmarks.optimizer.problems.nlu_table import TABLES_FOLDER
 from benchmarks.optimizer.problems.registry import PROBLEM_NAMES
 from benchmarks.optimizer.records import RESULTS_FOLDER
 from benchmarks.optimizer.runner import run_all, run_one
@@ -43,8 +48,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument("part", choices=["train", "measure"])
     record.add_argument("--limit", type=int, help="at most so many rows")
-    record.add_argument("--tables", type=Path, help="another folder for the tables")
+    record.add_argument("--tables", type=Path, default=TABLES_FOLDER)
     record.set_defaults(command=_record)
+    install = commands.add_parser("install-vizier", help="make the environment Vizier needs")
+    install.set_defaults(command=_install_vizier)
+    table = commands.add_parser("table", help="write results.md and the plots")
+    table.set_defaults(command=_table)
+    cost = commands.add_parser("cost", help="CPU seconds of one suggestion by history (quiet box)")
+    cost.add_argument("--strategy", default="auto")
+    cost.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 200, 400, 700, 1000])
+    cost.add_argument("--seeds", type=seed_range, default=[0, 1, 2])
+    cost.set_defaults(command=_cost)
+    cost_one = commands.add_parser("cost-one", help="one of them (what `cost` starts)")
+    cost_one.add_argument("strategy")
+    cost_one.add_argument("size", type=int)
+    cost_one.add_argument("seed", type=int)
+    cost_one.set_defaults(command=_cost_one)
     one = commands.add_parser("one", help="one run in this process (what `run` starts)")
     one.add_argument("problem")
     one.add_argument("optimizer")
@@ -52,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("trials", type=int)
     one.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     one.set_defaults(command=_one)
-    for command in (run, plan, one):
+    for command in (run, plan, one, table, cost):
         command.add_argument("--results", type=Path, default=RESULTS_FOLDER)
     return parser
 
@@ -80,8 +99,31 @@ def _record(given: argparse.Namespace) -> list[str]:
     from benchmarks.optimizer import recording  # noqa: PLC0415  (torch, only where it is needed)
 
     record = recording.record_errors if given.part == "train" else recording.record_latencies
-    left = record(given.tables or recording.TABLES_FOLDER, given.limit)
+    left = record(given.tables, given.limit)
     print(f"{left} rows left")
+    return []
+
+
+def _install_vizier(_: argparse.Namespace) -> list[str]:
+    install()
+    return []
+
+
+def _table(given: argparse.Namespace) -> list[str]:
+    from benchmarks.optimizer.table import PAGE, write_page  # noqa: PLC0415  (matplotlib)
+
+    write_page(given.results)
+    print(PAGE)
+    return []
+
+
+def _cost(given: argparse.Namespace) -> list[str]:
+    measure_costs(given.strategy, given.sizes, given.seeds, given.results)
+    return []
+
+
+def _cost_one(given: argparse.Namespace) -> list[str]:
+    print(json.dumps(asdict(measure_here(given.strategy, given.size, given.seed))))
     return []
 
 

@@ -16,10 +16,13 @@ from benchmarks.optimizer.records import RESULTS_FOLDER, Run, keep_run, load_run
 from benchmarks.optimizer.runs import steps
 from workers.environment import machine_profile
 
-_ONE_THREAD = dict.fromkeys(
+ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+"""The environment of every child: one thread of each numerical library."""
+
 _PACKAGES = ("ax-platform", "botorch", "gpytorch", "moocore", "numpy", "optuna", "pymoo", "torch")
+_OPTIMIZER = "service/optimizer"
 _ROOT = Path(__file__).parents[2]
 
 
@@ -66,11 +69,11 @@ def is_finished(
 
 def run_here(problem: str, optimizer: str, seed: int, trials: int) -> Run:
     """One run in this process, with all that the record needs."""
-    load_average = round(os.getloadavg()[0], 2)
+    load_average, commit = round(os.getloadavg()[0], 2), present_commit()
     started_s = time.monotonic()
     found = find_problem(problem)
-    taken = list(steps(found, optimizer, seed, trials))
-    is_peer = optimizer in PEER_NAMES
+    peer = start(optimizer, found, seed, trials)
+    taken = list(steps(found, peer, seed, trials))
     profile = machine_profile()
     return Run(
         problem=problem,
@@ -79,8 +82,8 @@ def run_here(problem: str, optimizer: str, seed: int, trials: int) -> Run:
         hypervolume=tuple(volume for volume, _ in taken),
         cpu_s=tuple(seconds for _, seconds in taken),
         wall_s=time.monotonic() - started_s,
-        version=start(optimizer, found, seed, trials).version if is_peer else "archfront",
-        commit=present_commit(),
+        version=peer.version,
+        commit=commit,
         date=f"{_now():%Y-%m-%d}",
         packages=dict(_versions()),
         machine={
@@ -92,10 +95,9 @@ def run_here(problem: str, optimizer: str, seed: int, trials: int) -> Run:
 
 
 def present_commit() -> str:
-    """The short commit of this tree; `+` where the optimizer differs from it, `` outside git."""
-    commit = _git("rev-parse", "--short=10", "HEAD")
-    changed = _git("status", "--porcelain", "--", "service/optimizer", "service/domain")
-    return commit + ("+" if changed else "")
+    """The last commit that touched the optimizer; `+` if it is changed, `` outside git."""
+    commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", _OPTIMIZER)
+    return commit + ("+" if _git("status", "--porcelain", "--", _OPTIMIZER) else "")
 
 
 def _git(*arguments: str) -> str:
@@ -114,7 +116,7 @@ def _child(
     return subprocess.run(
         command,
         cwd=_ROOT,
-        env=os.environ | _ONE_THREAD,
+        env=os.environ | ONE_THREAD,
         capture_output=True,
         text=True,
         check=False,

@@ -3,22 +3,20 @@
 import time
 from collections.abc import Iterator
 
+from benchmarks.optimizer.peers.peer import Peer
 from benchmarks.optimizer.peers.registry import start
 from benchmarks.optimizer.problems.problem import Problem
 from benchmarks.optimizer.problems.registry import find_problem
 from service.domain.hypervolume import GrowingHypervolume
 
 
-def steps(
-    problem: Problem, optimizer: str, seed: int, trials: int
-) -> Iterator[tuple[float, float]]:
+def steps(problem: Problem, peer: Peer, seed: int, trials: int) -> Iterator[tuple[float, float]]:
     """After each trial: the hypervolume so far, and the CPU seconds the optimizer took for it.
 
     The hypervolume is of the true values of the arms evaluated so far, feasible ones only, noise
     or not. CPU seconds are this process's for `ask` and for the `tell` before it; imports and
     the evaluation itself are left out.
     """
-    peer = start(optimizer, problem, seed, trials)
     volume = GrowingHypervolume(problem.reference_point)
     told_s = 0.0
     for _ in range(trials):
@@ -40,10 +38,12 @@ def hypervolume_curve(problem: str, optimizer: str, seed: int, trials: int) -> l
 
     Raises: ValueError for an unknown problem or optimizer.
     """
-    return [volume for volume, _ in steps(find_problem(problem), optimizer, seed, trials)]
+    found = find_problem(problem)
+    peer = start(optimizer, found, seed, trials)
+    return [volume for volume, _ in steps(found, peer, seed, trials)]
 
 
-def cpu_s(peer: object) -> float:
+def cpu_s(peer: Peer) -> float:
     """CPU seconds of this process and, where the peer computes in another, of that one."""
     elsewhere = getattr(peer, "cpu_s", None)
     return time.process_time() + (0.0 if elsewhere is None else float(elsewhere))

@@ -13,9 +13,9 @@ BraninCurrin, VehicleSafety [Tanabe2020], DTLZ2 [Deb2005], Penicillin [Liang2021
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
-from botorch.test_functions.base import MultiObjectiveTestProblem
 from botorch.test_functions.multi_objective import (
     C2DTLZ2,
     DTLZ2,
@@ -90,7 +90,7 @@ def c2_dtlz2() -> Problem:
 
 def _problem(
     name: str,
-    function: MultiObjectiveTestProblem,
+    function: Any,  # BoTorch's test problems hide their methods' types behind nn.Module
     description: str,
     metrics: Sequence[str],
     parameters: Sequence[str] = (),

@@ -146,8 +146,8 @@ def _weights_left(given: _Given) -> float:
     harm = _BLOCK_HARM[int(given["block_size"])] + _CRITERION_HARM[str(given["pruning_criterion"])]
     attention, feed_forward = _macs_per_frame(given)
     exponent = 0.45 + harm
-    left = attention * (1.0 - _number(given, "attention_sparsity")) ** (exponent + 0.15)
-    return left + feed_forward * (1.0 - _number(given, "ffn_sparsity")) ** exponent
+    left = attention * math.pow(1.0 - _number(given, "attention_sparsity"), exponent + 0.15)
+    return left + feed_forward * math.pow(1.0 - _number(given, "ffn_sparsity"), exponent)
 
 
 def _error(given: _Given) -> float:

@@ -20,7 +20,7 @@ from search_spaces.parameter_space import ParameterSpace
 from search_spaces.parameters import ChoiceParameter, IntParameter, ParameterValue
 from service.domain.objective import Objective
 
-TABLES_FOLDER = Path(__file__).parent / "nlu_table"
+TABLES_FOLDER = Path(__file__).parent / "nlu_tables"
 ERRORS_TABLE: Final = "errors.csv"
 LATENCIES_TABLE: Final = "latencies.csv"
 
