@@ -151,18 +151,21 @@ def print_front(found: "Front") -> None:
         for name in names
         if len({str(point.arm.parameters.get(name)) for point in found.front}) > 1
     ]
+    is_told = any(point.probability_on_front is not None for point in found.front)
     header = (
         "trial",
         *(
             f"{metric} [{found.units[metric]}]" if found.units.get(metric) else metric
             for metric in metrics
         ),
+        *(["p(on front)"] if is_told else []),
         *telling[:6],
     )
     rows = [
         (
             str(point.trial_number),
             *(_measured(point.measurements[metric]) for metric in metrics),
+            *([_probability(point.probability_on_front)] if is_told else []),
             *(_value(point.arm.parameters.get(name)) for name in telling[:6]),
         )
         for point in found.front
@@ -175,6 +178,31 @@ def print_front(found: "Front") -> None:
             for name, value in found.reference_point.values.items()
         )
         print(f"\nhypervolume {format_number(found.hypervolume)} from {corner}")
+    _print_predicted(found)
+    if found.stopped_by is not None:
+        print(f"the search has ended: {found.stopped_by.reason}")
+
+
+def _print_predicted(found: "Front") -> None:
+    """The model's view in a line or two: as of when, what it adds, what it still expects."""
+    from service.domain.number_format import format_number
+
+    predicted = found.predicted
+    if predicted is None:
+        return
+    untried = sum(not forecast.is_tried for forecast in predicted.front)
+    newer = f", {predicted.newer_trials} newer ones not yet" if predicted.newer_trials else ""
+    print(
+        f"predicted front: {len(predicted.front)} arms, {untried} of them never tried "
+        f"(the model {predicted.strategy} knows {predicted.as_of_trials} trials{newer})"
+    )
+    if predicted.relative_expected_gain is not None:
+        share = format_number(100 * predicted.relative_expected_gain, 3)
+        print(f"the best next arm is expected to raise the hypervolume by {share} %")
+
+
+def _probability(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.2f}"
 
 
 def pick(
@@ -211,6 +239,9 @@ def pick(
             sure = found.best.probability_within.get(metric)
             note = "" if sure is None else f"   within the budget with p = {format_number(sure)}"
             print(f"  {metric} {_measured(found.best.point.measurements[metric])}{note}")
+        sure = found.best.point.probability_on_front
+        if sure is not None:
+            print(f"  on the true front with p = {format_number(sure)}, as the model sees it")
         print()
         for name, value in found.best.point.arm.parameters.items():
             print(f"  {name}: {_value(value)}")

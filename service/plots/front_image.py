@@ -13,8 +13,12 @@ from service.domain.errors import InvalidRequest
 from service.domain.front import Front
 from service.plots import palette
 from service.plots.front_plot import ERROR_BAR_SEMS
-from service.plots.front_summary import explain_reference, summarize_front
-from service.plots.panels import Line, Mark, Panel, panels_of
+from service.plots.front_summary import (
+    explain_predicted_front,
+    explain_reference,
+    summarize_front,
+)
+from service.plots.panels import Line, Mark, Panel, PredictedMark, panels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,6 +111,7 @@ def _caption(front: Front, panels: Sequence[Panel], width: int) -> str:
     sentences = [summarize_front(front), explain_reference(front)]
     if any(m.sem for point in front.front for m in point.measurements.values()):
         sentences.append("Bars: two standard errors to each side.")
+    sentences.append(explain_predicted_front(front))
     outside = max((panel.outside for panel in panels), default=0)
     if outside:
         verb = "trial lies" if outside == 1 else "trials lie"
@@ -136,12 +141,19 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     if panel.corners:
         x, y = zip(*panel.corners, strict=True)
         axes.plot(x, y, color=palette.FRONT, lw=1.8, label=panel.line_label, zorder=3)
+    for is_tried, name, marker in (
+        (True, "predicted front", "s"),
+        (False, "predicted, never tried", "^"),
+    ):
+        predicted = [mark for mark in panel.predicted if mark.forecast.is_tried is is_tried]
+        if predicted:
+            _draw_predicted(axes, predicted, name, marker)
     if panel.front:
         _draw_front(axes, panel)
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=5 if panel.is_whole else 2,
+        ncols=4 if panel.predicted and panel.is_whole else 5 if panel.is_whole else 2,
         frameon=False,
         fontsize=8.5,
         borderaxespad=0.2,
@@ -172,6 +184,32 @@ def _scatter(axes: "Axes", marks: tuple[Mark, ...], name: str, marker: str, **st
     x, y = [mark.x for mark in marks], [mark.y for mark in marks]
     label = f"{name} ({len(marks)})"
     axes.scatter(x, y, s=30, marker=marker, lw=1.3, label=label, zorder=2, **style)  # type: ignore[arg-type]
+
+
+def _draw_predicted(axes: "Axes", marks: Sequence[PredictedMark], name: str, marker: str) -> None:
+    x, y = [mark.x for mark in marks], [mark.y for mark in marks]
+    axes.errorbar(
+        x,
+        y,
+        xerr=[ERROR_BAR_SEMS * mark.x_sd for mark in marks],
+        yerr=[ERROR_BAR_SEMS * mark.y_sd for mark in marks],
+        fmt="none",
+        ecolor=palette.PREDICTED,
+        elinewidth=1.1,
+        capsize=2.5,
+        zorder=3,
+    )
+    axes.scatter(
+        x,
+        y,
+        s=75,
+        marker=marker,
+        facecolors="none",
+        edgecolors=palette.PREDICTED,
+        lw=1.5,
+        zorder=3.5,
+        label=f"{name} ({len(marks)})",
+    )
 
 
 def _draw_front(axes: "Axes", panel: Panel) -> None:

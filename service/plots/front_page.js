@@ -12,6 +12,7 @@
     "rgba(0, 114, 178, 0.10)": "rgba(86, 180, 233, 0.14)", // region
     "#767676": "#9AA3AD", // dominated
     "#D55E00": "#F0823A", // infeasible
+    "#008060": "#35C49A", // predicted
   };
   const LIGHT = {};
   const OPTIONS = {

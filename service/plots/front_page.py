@@ -15,6 +15,7 @@ from service.plots.front_plot import front_figures
 from service.plots.front_summary import (
     explain_front_chart,
     explain_hypervolume_chart,
+    explain_predicted_front,
     explain_reference,
     explain_stop,
     summarize_front,
@@ -24,6 +25,7 @@ from service.plots.front_tables import (
     front_table,
     hypervolume_table,
     parameter_text,
+    predicted_table,
     split_parameters,
 )
 from service.plots.hypervolume_plot import hypervolume_figure
@@ -62,7 +64,8 @@ def front_html(
         f"{_stop_note(front)}"
         f'<p class="quiet">{escape(explain_reference(front))}</p></header>\n<main>\n'
         f"{_front_section(front, [(c, n) for (c, _), n in zip(charts, outside, strict=True)])}"
-        f"{_hypervolume_section(trace)}{_arms_section(front)}{_protocol_section(front)}"
+        f"{_predicted_section(front)}{_hypervolume_section(trace)}{_arms_section(front)}"
+        f"{_protocol_section(front)}"
         f"</main>\n<footer><p>Data version {front.data_version} of experiment "
         f"{escape(front.experiment_id)}. Tables give mean ± one standard error.</p></footer>\n"
         f'<script type="application/json" id="charts">{_figures_json(drawn)}</script>\n'
@@ -107,6 +110,17 @@ def _shown_of(front: Front) -> str:
     if len(front.others) == front.others_total:
         return ""
     return f" Of the {front.others_total:,} trials behind it, {len(front.others):,} are drawn."
+
+
+def _predicted_section(front: Front) -> str:
+    if front.predicted is None or not front.predicted.front:
+        return ""
+    return _section(
+        "predicted",
+        "The front as the model sees it",
+        explain_predicted_front(front),
+        predicted_table(front.predicted, front),
+    )
 
 
 def _hypervolume_section(trace: HypervolumeTrace) -> str:

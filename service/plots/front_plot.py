@@ -11,7 +11,8 @@ from service.domain.front import Front
 from service.domain.number_format import format_measurement, with_unit
 from service.plots import palette
 from service.plots.axes import Axis
-from service.plots.panels import Line, Mark, Panel, panels_of
+from service.plots.front_summary import describe_trials, format_prediction
+from service.plots.panels import Line, Mark, Panel, PredictedMark, panels_of
 from service.plots.plot_layout import axis_layout, chart_layout
 
 ERROR_BAR_SEMS = 2.0
@@ -34,6 +35,7 @@ def _figure(panel: Panel, front: Front) -> go.Figure:
         *_marks(panel.dominated, "dominated", _DOMINATED, front),
         *_marks(panel.infeasible, "outside the constraints", _INFEASIBLE, front),
         *_corners(panel),
+        *_predicted_marks(panel, front),
         *_front_marks(panel, front),
     ]
     layout = chart_layout(axis_layout(panel.x), axis_layout(panel.y))
@@ -91,18 +93,8 @@ def _front_marks(panel: Panel, front: Front) -> list[go.Scatter]:
     if not panel.front:
         return []
     trace = _marks(panel.front, "on the front", _FRONT, front, with_parameters=True)[0]
-    for errors, sems in (
-        ("error_x", [mark.x_sem for mark in panel.front]),
-        ("error_y", [mark.y_sem for mark in panel.front]),
-    ):
-        if any(sems):
-            trace[errors] = {
-                "type": "data",
-                "array": [ERROR_BAR_SEMS * sem for sem in sems],
-                "color": palette.FRONT,
-                "thickness": 1.2,
-                "width": 4,
-            }
+    _add_bars(trace, "error_x", [mark.x_sem for mark in panel.front], palette.FRONT)
+    _add_bars(trace, "error_y", [mark.y_sem for mark in panel.front], palette.FRONT)
     if panel.is_whole and len(panel.front) <= _MAX_LABELS:
         trace.update(
             mode="markers+text",
@@ -112,6 +104,58 @@ def _front_marks(panel: Panel, front: Front) -> list[go.Scatter]:
             cliponaxis=False,
         )
     return [trace]
+
+
+def _predicted_marks(panel: Panel, front: Front) -> list[go.Scatter]:
+    """The model's front: the arms that were tried, and apart from them those that never were."""
+    traces = []
+    for is_tried, name, symbol in (
+        (True, "predicted front", "square-open"),
+        (False, "predicted, never tried", "triangle-up-open"),
+    ):
+        marks = [mark for mark in panel.predicted if mark.forecast.is_tried is is_tried]
+        if not marks:
+            continue
+        trace = go.Scatter(
+            x=[mark.x for mark in marks],
+            y=[mark.y for mark in marks],
+            mode="markers",
+            marker={"symbol": symbol, "size": 13, "color": palette.PREDICTED, "line_width": 2},
+            name=f"{name} ({len(marks)})",
+            hovertext=[_predicted_hover(mark, front) for mark in marks],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+        _add_bars(trace, "error_x", [mark.x_sd for mark in marks], palette.PREDICTED)
+        _add_bars(trace, "error_y", [mark.y_sd for mark in marks], palette.PREDICTED)
+        traces.append(trace)
+    return traces
+
+
+def _predicted_hover(mark: PredictedMark, front: Front) -> str:
+    numbers = mark.forecast.trial_numbers
+    lines = [f"<b>Predicted: {describe_trials(numbers)}</b>"]
+    for objective in front.objectives:
+        value = format_prediction(mark.forecast.predictions[objective.metric])
+        unit = front.units.get(objective.metric, "")
+        lines.append(f"{escape(objective.metric)} {escape(with_unit(value, unit))}")
+    if not numbers:
+        lines += [
+            f"{escape(name)} = {escape(str(value))}"
+            for name, value in mark.forecast.arm.parameters.items()
+        ][:_MAX_LABELS]
+    return "<br>".join(lines)
+
+
+def _add_bars(trace: go.Scatter, direction: str, deviations: Sequence[float], color: str) -> None:
+    """Error bars of two standard errors, or deviations, to each side, where any is known."""
+    if any(deviations):
+        trace[direction] = {
+            "type": "data",
+            "array": [ERROR_BAR_SEMS * deviation for deviation in deviations],
+            "color": color,
+            "thickness": 1.2,
+            "width": 4,
+        }
 
 
 def _clear_side(panel: Panel) -> str:

@@ -5,7 +5,9 @@ from html import escape
 
 from search_spaces.parameters import ParameterValue
 from service.domain.front import Front, FrontPoint, HypervolumeTrace
+from service.domain.insight import Forecast, PredictedFront
 from service.domain.number_format import format_measurement, format_number
+from service.plots.front_summary import describe_trials, format_prediction
 
 _SHADES = 4
 _ABSENT = "\N{EN DASH}"
@@ -19,10 +21,14 @@ def front_table(front: Front) -> str:
         )
     )
     heads = "".join(_metric_head(front, metric) for metric in metrics)
+    is_told = any(point.probability_on_front is not None for point in front.front)
+    if is_told:
+        heads += '<th scope="col">p(on front)<small>as the model sees it</small></th>'
     rows = "".join(
         f'<tr data-trial="{point.trial_number}"><th scope="row">'
         f'<a href="#arm-{point.trial_number}">{point.trial_number}</a></th>'
         + "".join(f"<td>{_measured(point, metric)}</td>" for metric in metrics)
+        + (f"<td>{probability_text(point.probability_on_front)}</td>" if is_told else "")
         + "</tr>"
         for point in front.front
     )
@@ -30,6 +36,41 @@ def front_table(front: Front) -> str:
         "The trials on the front, mean ± standard error",
         f'<thead><tr><th scope="col">trial</th>{heads}</tr></thead><tbody>{rows}</tbody>',
     )
+
+
+def predicted_table(predicted: PredictedFront, front: Front) -> str:
+    """The model's front, a row per arm, with the parameters that tell its arms apart."""
+    varying, _ = split_parameters(predicted.front)
+    metrics = [objective.metric for objective in front.objectives]
+    rows = []
+    for forecast in predicted.front:
+        numbers = forecast.trial_numbers
+        trial = f' data-trial="{numbers[0]}"' if numbers else ""
+        values = "".join(
+            f"<td>{format_prediction(forecast.predictions[metric])}</td>" for metric in metrics
+        )
+        arm = ", ".join(
+            f"{name} = {parameter_text(value)}"
+            for name, value in forecast.arm.parameters.items()
+            if name in varying
+        )
+        rows.append(
+            f'<tr{trial}><th scope="row">{describe_trials(numbers)}</th>{values}'
+            f"<td>{probability_text(forecast.probability_on_front)}</td>"
+            f'<td class="text">{escape(arm)}</td></tr>'
+        )
+    heads = "".join(_metric_head(front, metric) for metric in metrics)
+    return _table(
+        "The front as the model sees it, predicted mean ± standard deviation",
+        f'<thead><tr><th scope="col">arm of</th>{heads}<th scope="col">p(on front)</th>'
+        '<th scope="col" class="text">parameters that differ</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody>",
+    )
+
+
+def probability_text(probability: float | None) -> str:
+    """A probability to two decimals; a dash where it is not told."""
+    return _ABSENT if probability is None else f"{probability:.2f}"
 
 
 def hypervolume_table(trace: HypervolumeTrace) -> str:
@@ -84,7 +125,7 @@ def arms_table(front: Front) -> str:
 
 
 def split_parameters(
-    points: Sequence[FrontPoint],
+    points: Sequence[FrontPoint] | Sequence[Forecast],
 ) -> tuple[list[str], dict[str, ParameterValue]]:
     """The names of the parameters that differ between `points`, and those that do not.
 

@@ -10,4 +10,5 @@ DOMINATED = "#767676"  # grey: hollow circles
 INFEASIBLE = "#D55E00"  # vermilion: crosses
 REFERENCE = "#767676"  # dashed lines
 BOUND = "#D55E00"  # dotted lines
+PREDICTED = "#008060"  # bluish green, darkened: hollow squares, triangles where never tried
 OUTLINE = "#1A1A1A"

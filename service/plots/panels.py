@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from service.domain.front import Front, FrontPoint
+from service.domain.insight import Forecast
 from service.domain.number_format import format_number
 from service.domain.objective import Objective, OutcomeConstraint
 from service.plots.axes import Axis, fit_axis, objective_title
@@ -26,6 +27,17 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class PredictedMark:
+    """An arm in a panel where the model's means put it; the standard deviations are its doubt."""
+
+    forecast: Forecast
+    x: float
+    y: float
+    x_sd: float
+    y_sd: float
+
+
+@dataclass(frozen=True)
 class Line:
     """A level worth marking on one axis, with its label."""
 
@@ -40,6 +52,7 @@ class Panel:
     """One chart: marks by kind, the front's line, and the region it dominates.
 
     is_whole: it shows every objective, not one pair of more.
+    predicted: the model's front, tried arms before those never tried.
     line_label: what the line says. outside: marks that lie beyond the axes' range.
     """
 
@@ -54,6 +67,7 @@ class Panel:
     lines: tuple[Line, ...]
     line_label: str
     outside: int
+    predicted: tuple[PredictedMark, ...] = ()
 
 
 def panels_of(front: Front) -> tuple[Panel, ...]:
@@ -78,15 +92,17 @@ def _pair_panel(front: Front, upright: Objective, along: Objective) -> Panel:
         reference = (levels[along.metric], levels[upright.metric])
     lines = _lines(front, "x", along) + _lines(front, "y", upright)
     is_whole = len(front.objectives) == 2
+    predicted = _predicted_marks(front, along.metric, upright.metric)
     return _panel(
-        _fit(front, along, marks, "x", lines),
-        _fit(front, upright, marks, "y", lines),
+        _fit(front, along, marks, "x", lines, predicted=[mark.x for mark in predicted]),
+        _fit(front, upright, marks, "y", lines, predicted=[mark.y for mark in predicted]),
         marks,
         corners=staircase(on_front, signs, reference),
         region=dominated_region(on_front, signs, reference) if is_whole else [],
         lines=lines,
         is_whole=is_whole,
         line_label="the front" if is_whole else "best in these two alone",
+        predicted=predicted,
     )
 
 
@@ -147,6 +163,7 @@ def _panel(
     lines: Sequence[Line],
     is_whole: bool,
     line_label: str,
+    predicted: Sequence[PredictedMark] = (),
 ) -> Panel:
     return Panel(
         is_whole=is_whole,
@@ -160,21 +177,41 @@ def _panel(
         lines=tuple(lines),
         line_label=line_label,
         outside=sum(not (x.shows(m.x) and y.shows(m.y)) for kind in marks for m in kind),
+        predicted=tuple(predicted),
     )
 
 
+def _predicted_marks(front: Front, along: str, upright: str) -> list[PredictedMark]:
+    if front.predicted is None:
+        return []
+    marks = []
+    for forecast in sorted(front.predicted.front, key=lambda one: not one.is_tried):
+        x, y = forecast.predictions[along], forecast.predictions[upright]
+        marks.append(PredictedMark(forecast=forecast, x=x.mean, y=y.mean, x_sd=x.sd, y_sd=y.sd))
+    return marks
+
+
 def _fit(
-    front: Front, objective: Objective, marks: _Marks, along: str, lines: Sequence[Line]
+    front: Front,
+    objective: Objective,
+    marks: _Marks,
+    along: str,
+    lines: Sequence[Line],
+    *,
+    predicted: Sequence[float] = (),
 ) -> Axis:
     unit = front.units.get(objective.metric, "")
     values = [[mark.x if along == "x" else mark.y for mark in kind] for kind in marks]
     levels = [line.value for line in lines if line.along == along]
+    # What was measured decides the scale: a model may well predict a latency below 0.
+    if all(value > 0 for kind in values for value in kind):
+        predicted = [value for value in predicted if value > 0]
     return fit_axis(
         objective.metric,
         objective_title(objective, unit),
         objective.sign,
         values[0],
-        [*values[1], *values[2], *levels],
+        [*values[1], *values[2], *levels, *predicted],
     )
 
 

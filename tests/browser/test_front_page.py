@@ -4,6 +4,7 @@ import pytest
 
 from search_spaces.arm import Arm
 from service.plots.front_page import front_html, page_script, plotly_script
+from tests.service.made_insights import make_predicted_front
 from tests.service.made_trials import make_front
 
 STRICT_POLICY = (
@@ -194,4 +195,16 @@ def test_without_javascript_the_tables_tell_all(open_page):
 def test_an_empty_front_says_so(open_page):
     page = open_page(front_html(*make_front(0)))
     assert "No completed trial yet." in page.locator("header").inner_text()
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_model_s_front_is_drawn_in_the_theme_and_tied_to_the_trials(open_page, scheme):
+    page = open_page(front_html(*make_predicted_front()), scheme=scheme)
+    colour = {"light": "rgb(0, 128, 96)", "dark": "rgb(53, 196, 154)"}[scheme]
+    hollow = page.locator(f'#front-0-chart {MARKS}[style*="stroke: {colour}"]')
+    assert hollow.count() == 7
+    page.get_by_role("heading", name="The front as the model sees it").wait_for()
+    page.locator('section[aria-labelledby=predicted] tr[data-trial="6"]').hover()
+    page.locator("#front-0-chart g.hovertext").wait_for()
     assert page.complaints == []

@@ -14,12 +14,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from search_spaces.arm import Arm
 from service import cli_trials, client
 from service.cli import app as command_line
 from service.cli_output import run_plainly
 from service.client import Client
+from service.domain.insight import Forecast, Insight, Prediction
 from service.settings import Settings
 from service.storage.database import Database
+from service.use_cases.keep_insight import keep_insight
 from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC
 from tests.service.test_client import Through
 
@@ -98,6 +101,44 @@ def test_a_stop_rule_is_shown_when_it_ends_the_search_and_when_it_is_overruled(
     status, said, _ = run("resume", "own-loop")
     assert (status, "stops no more by no_gain, which was overruled" in said) == (0, True)
     assert ": running" in said
+
+
+def test_the_model_s_view_is_shown_beside_the_front(
+    served: Client, searched: None, run: Run, api_database: Database
+) -> None:
+    _, said, _ = run("front", "own-loop")
+    assert "p(on front)" not in said
+    arms = [{"x": 0.1, "kind": "plain"}, {"x": 0.9, "kind": "plain"}]
+    forecasts = [
+        Forecast(
+            arm=Arm(parameters=arm),
+            predictions={
+                "error": Prediction(mean=0.4, sd=0.1),
+                "latency_ms": Prediction(mean=5, sd=1),
+            },
+            probability_on_front=0.625,
+        )
+        for arm in arms
+    ]
+    with api_database.write() as connection:
+        insight = Insight(
+            forecasts=forecasts[:1],
+            predicted_front=forecasts,
+            relative_expected_gain=0.04,
+            observations=2,
+            strategy="gp",
+        )
+        keep_insight(connection, served.read_experiment("own-loop").experiment.id, insight)
+    _, said, _ = run("front", "own-loop")
+    header, *rows = said.splitlines()
+    assert "p(on front)" in header
+    assert sum("0.62" in row for row in rows) == 1
+    assert (
+        "predicted front: 2 arms, 1 of them never tried (the model gp knows 2 trials, 1 newer ones "
+        "not yet)\nthe best next arm is expected to raise the hypervolume by 4 %"
+    ) in said
+    _, said, _ = run("pick", "own-loop", "--latency-ms", "6")
+    assert "on the true front with p = 0.625, as the model sees it" in said
 
 
 def test_create_list_show_and_steer(served: Client, run: Run, file: Path) -> None:

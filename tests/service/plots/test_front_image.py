@@ -6,6 +6,7 @@ import pytest
 
 from service.domain.errors import InvalidRequest
 from service.plots.front_image import front_png, front_svg
+from tests.service.made_insights import make_predicted_front
 from tests.service.made_trials import make_front
 
 PIL_Image = pytest.importorskip("PIL.Image")
@@ -100,3 +101,11 @@ def test_threads_may_draw_at_once():
     with ThreadPoolExecutor(4) as pool:
         drawn = list(pool.map(lambda _: front_svg(front_of()), range(8)))
     assert set(drawn) == {expected}
+
+
+def test_the_model_s_front_is_drawn_too():
+    front, _ = make_predicted_front()
+    without = front.model_copy(update={"predicted": None})
+    assert front_svg(front) == front_svg(front)
+    assert front_svg(front).count(b"#008060") > 7
+    assert b"#008060" not in front_svg(without)

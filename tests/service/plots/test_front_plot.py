@@ -5,6 +5,7 @@ import pytest
 from search_spaces.metric import MetricDefinition
 from service.plots.front_plot import front_figures
 from service.plots.panels import panels_of
+from tests.service.made_insights import make_predicted_front
 from tests.service.made_trials import METRICS, make_front
 
 NAMES = ("frame_error", "latency_ms", "file_size_bytes", "accuracy")
@@ -73,3 +74,17 @@ def test_a_unit_cannot_smuggle_in_markup():
 def test_without_trials_there_is_no_figure():
     front, _ = make_front(0)
     assert front_figures(front) == ()
+
+
+def test_the_model_s_front_has_marks_of_its_own_with_bars():
+    (figure,) = front_figures(make_predicted_front()[0])
+    traces = {trace.name: trace for trace in figure.data}
+    tried, never = traces["predicted front (4)"], traces["predicted, never tried (3)"]
+    symbols = {tried.marker.symbol, never.marker.symbol, traces["on the front (9)"].marker.symbol}
+    assert len(symbols) == 3
+    forecast = make_predicted_front()[0].predicted.front
+    sds = [2 * one.predictions["latency_ms"].sd for one in forecast if not one.is_tried]
+    assert list(never.error_x.array) == pytest.approx(sds)
+    assert "never tried" in never.hovertext[0]
+    assert "width = " in never.hovertext[0]
+    assert tried.customdata is None  # a table's row of a trial is tied to what was measured

@@ -1,11 +1,14 @@
 from service.domain.observed_front import observe_front, trace_hypervolume
 from service.plots.front_summary import (
+    describe_trials,
     explain_front_chart,
     explain_hypervolume_chart,
+    explain_predicted_front,
     explain_reference,
     explain_stop,
     summarize_front,
 )
+from tests.service.made_insights import make_predicted_front
 from tests.service.made_trials import make_experiment, make_front, trials_at
 
 
@@ -60,3 +63,30 @@ def test_each_number_of_objectives_has_its_reading_help():
     objectives = [{"metric": name, "goal": "minimize"} for name in names]
     helps = {explain_front_chart(make_front(objectives=objectives[:n])[0]) for n in (1, 2, 3)}
     assert len(helps) == 3
+
+
+def test_the_model_s_word_comes_with_its_date_and_its_hopes():
+    front, _ = make_predicted_front()
+    assert explain_predicted_front(front) == (
+        "What the model gp makes of 24 ended trials: values that it predicts, ± one standard "
+        "deviation, and none that was measured. It expects the best next arm to raise the "
+        "hypervolume by 1.23 %."
+    )
+    late = front.predicted.model_copy(
+        update={"as_of_trials": 1, "newer_trials": 1, "relative_expected_gain": None}
+    )
+    said = explain_predicted_front(front.model_copy(update={"predicted": late}))
+    assert "makes of 1 ended trial; 1 more has ended since:" in said
+    assert "expects" not in said
+    assert explain_predicted_front(make_front()[0]) == ""
+
+
+def test_hollow_marks_are_explained_where_they_are_drawn():
+    assert "Hollow squares" in explain_front_chart(make_predicted_front()[0])
+    assert "Hollow squares" not in explain_front_chart(make_front()[0])
+
+
+def test_arms_are_named_by_their_trials():
+    assert describe_trials(()) == "never tried"
+    assert describe_trials((3,)) == "trial 3"
+    assert describe_trials((3, 9)) == "trials 3, 9"

@@ -1,7 +1,10 @@
 import pytest
 
+from service.domain.insight import Prediction
+from service.domain.measurement import Measurement
 from service.domain.observed_front import observe_front
 from service.plots.panels import panels_of
+from tests.service.made_insights import make_predicted_front
 from tests.service.made_trials import METRICS, make_experiment, make_front, make_trial
 
 THREE = (
@@ -83,3 +86,41 @@ def test_a_diverged_trial_is_counted_as_outside():
 def test_without_trials_there_is_nothing_to_draw():
     front, _ = make_front(0)
     assert panels_of(front) == ()
+
+
+def test_the_model_s_front_is_placed_by_its_means_tried_arms_first():
+    front, _ = make_predicted_front()
+    (panel,) = panels_of(front)
+    assert [mark.forecast.is_tried for mark in panel.predicted] == [True] * 4 + [False] * 3
+    for mark in panel.predicted:
+        error, latency = (mark.forecast.predictions[n] for n in ("frame_error", "latency_ms"))
+        assert (mark.x, mark.y) == (latency.mean, error.mean)
+        assert (mark.x_sd, mark.y_sd) == (latency.sd, error.sd)
+        assert panel.x.shows(mark.x)
+        assert panel.y.shows(mark.y)
+
+
+def test_a_prediction_below_zero_leaves_a_logarithmic_axis_as_it_is():
+    front, _ = make_predicted_front()
+    wide = front.others[0].model_copy(
+        update={
+            "measurements": front.others[0].measurements
+            | {"latency_ms": Measurement(mean=9_000.0, unit="ms")}
+        }
+    )
+    front = front.model_copy(update={"others": (*front.others, wide)})
+    below = tuple(
+        one.model_copy(
+            update={"predictions": one.predictions | {"latency_ms": Prediction(mean=-1, sd=1)}}
+        )
+        for one in front.predicted.front
+    )
+    sunk = front.model_copy(
+        update={"predicted": front.predicted.model_copy(update={"front": below})}
+    )
+    assert panels_of(front)[0].x.is_log
+    assert panels_of(sunk)[0].x.is_log
+
+
+def test_without_an_insight_nothing_is_predicted():
+    assert all(panel.predicted == () for panel in panels_of(make_front()[0]))
