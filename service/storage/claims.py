@@ -1,10 +1,15 @@
 """Finds the stages that may be worked off next."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     and_,
+    bindparam,
     case,
     exists,
     false,
@@ -21,6 +26,9 @@ from service.storage.measured_ahead import awaits_training
 from service.storage.shared_trainings import waits_for_twin
 from service.storage.tables import experiments, stages, trials
 from service.storage.workers import WorkerRow
+
+_KINDS_OF_WORKERS = 128
+"""For so many kinds the statements are kept: to build one takes longer than to execute it."""
 
 # What is begun is finished first, its measurement before its training; then arms chosen by
 # hand, then the optimizer's, its favourites first.
@@ -93,18 +101,37 @@ _FROM = stages.join(trials, trials.c.id == stages.c.trial_id).join(
 
 def work_for(worker: WorkerRow, *, device_is_free: bool) -> ColumnElement[bool]:
     """The stages that this worker could work off; a measurement needs the device free."""
+    measures = "measure" in worker.stages and device_is_free
+    return _work_for(
+        worker.search_spaces,
+        worker.runtimes,
+        worker.targets,
+        trains="train" in worker.stages,
+        measures=measures,
+    )
+
+
+@lru_cache(maxsize=_KINDS_OF_WORKERS)
+def _work_for(
+    search_spaces: tuple[tuple[str, int], ...],
+    runtimes: tuple[str, ...],
+    targets: tuple[str, ...],
+    *,
+    trains: bool,
+    measures: bool,
+) -> ColumnElement[bool]:
     kinds: list[ColumnElement[bool]] = []
-    if "train" in worker.stages:
+    if trains:
         kinds.append(stages.c.kind == "train")
-    if "measure" in worker.stages and device_is_free:
+    if measures:
         kinds.append(
             and_(
                 stages.c.kind == "measure",
-                experiments.c.measure_runtime.in_(worker.runtimes),
-                experiments.c.measure_target.in_([*worker.targets, THIS_HOST]),
+                experiments.c.measure_runtime.in_(runtimes),
+                experiments.c.measure_target.in_([*targets, THIS_HOST]),
             )
         )
-    return and_(_knows_space(worker), or_(false(), *kinds))
+    return and_(_knows_space(search_spaces), or_(false(), *kinds))
 
 
 def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> list[str]:
@@ -117,7 +144,7 @@ def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> li
         .where(
             experiments.c.status == ExperimentStatus.RUNNING,
             experiments.c.trials_created < experiments.c.budget_trials,
-            _knows_space(worker),
+            _knows_space(worker.search_spaces),
             _LACKS_BEGINNING,
         )
         .order_by(_RUNNING_COUNT, experiments.c.created_at, experiments.c.id)
@@ -131,12 +158,12 @@ def lacks_beginning(connection: Connection, experiment_id: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def _knows_space(worker: WorkerRow) -> ColumnElement[bool]:
+def _knows_space(search_spaces: Sequence[tuple[str, int]]) -> ColumnElement[bool]:
     return or_(
         false(),
         *(
             and_(experiments.c.space_name == name, experiments.c.space_version == version)
-            for name, version in worker.search_spaces
+            for name, version in search_spaces
         ),
     )
 
@@ -146,7 +173,12 @@ def experiments_with_work(connection: Connection, which: ColumnElement[bool]) ->
 
     Those with begun trials come first, then those with the fewest running, then the oldest.
     """
-    query = (
+    return list(connection.scalars(_experiments_with_work(which)))
+
+
+@lru_cache(maxsize=_KINDS_OF_WORKERS)
+def _experiments_with_work(which: ColumnElement[bool]) -> Select[tuple[str]]:
+    return (
         select(experiments.c.id)
         .select_from(_FROM)
         .where(stages.c.status == StageStatus.READY, _MAY_START, which)
@@ -158,7 +190,6 @@ def experiments_with_work(connection: Connection, which: ColumnElement[bool]) ->
             experiments.c.id,
         )
     )
-    return list(connection.scalars(query))
 
 
 def next_stage(
@@ -168,11 +199,18 @@ def next_stage(
 
     PostgreSQL skips rows that another transaction holds, rather than waiting for them.
     """
-    query = (
+    query = _next_stage(which)
+    row = connection.execute(query, {"of_experiment": experiment_id}).one_or_none()
+    return None if row is None else (row.trial_id, row.id)
+
+
+@lru_cache(maxsize=_KINDS_OF_WORKERS)
+def _next_stage(which: ColumnElement[bool]) -> Select[tuple[str, str]]:
+    return (
         select(stages.c.trial_id, stages.c.id)
         .select_from(_FROM)
         .where(
-            stages.c.experiment_id == experiment_id,
+            stages.c.experiment_id == bindparam("of_experiment"),
             stages.c.status == StageStatus.READY,
             _MAY_START,
             which,
@@ -181,8 +219,6 @@ def next_stage(
         .limit(1)
         .with_for_update(of=stages, skip_locked=True, key_share=True)
     )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else (row.trial_id, row.id)
 
 
 def ready_stage_counts(connection: Connection, experiment_id: str) -> dict[StageKind, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from service.domain.errors import Unavailable
 
@@ -12,6 +12,8 @@ CLOCK_OPTION = "archfront_clock"
 
 Clock = Callable[[], datetime]
 
+_POSTGRESQL_NOW = select(func.extract("epoch", func.clock_timestamp()))
+
 
 def database_now(connection: Connection) -> datetime:
     """Now, in UTC, whatever the clocks of servers and workers say."""
@@ -19,11 +21,10 @@ def database_now(connection: Connection) -> datetime:
     if clock is not None:
         return clock()
     if connection.dialect.name == "sqlite":
-        # Not unixepoch('subsec'): before SQLite 3.42 it is NULL, and leases never expire.
-        seconds = connection.scalar(text("SELECT (julianday('now') - 2440587.5) * 86400.0"))
-    else:
-        # Not now(): that is the start of the transaction, maybe before a wait for a lock.
-        seconds = connection.scalar(select(func.extract("epoch", func.clock_timestamp())))
+        # SQLite has no clock but that of the host it runs on, in this very process.
+        return datetime.now(UTC)
+    # Not now(): that is the start of the transaction, maybe before a wait for a lock.
+    seconds = connection.scalar(_POSTGRESQL_NOW)
     if seconds is None:
         raise Unavailable("The database gave no time.")
     return datetime.fromtimestamp(float(seconds), UTC)

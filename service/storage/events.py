@@ -32,14 +32,13 @@ def append(
     trial_number: int | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Adds an event to the caller's transaction, which writes it last (see `write_waiting`).
+    """Adds an event to the caller's transaction, which dates and writes it last.
 
     Not within a savepoint that may still be rolled back; an event of an experiment only under
     that experiment's lock, which `record_change` takes.
     """
     event = {
         "kind": kind,
-        "at": database_now(connection),
         "experiment_id": experiment_id,
         "trial_number": trial_number,
         "data": data or {},
@@ -65,7 +64,8 @@ def write_waiting(connection: Connection) -> None:
         return
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    connection.execute(insert(events), waiting)
+    now = database_now(connection)
+    connection.execute(insert(events), [{**event, "at": now} for event in waiting])
 
 
 def events_after(

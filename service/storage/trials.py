@@ -12,6 +12,7 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
+    bindparam,
     delete,
     func,
     insert,
@@ -276,7 +277,12 @@ def known_signatures(
 
 def trial_by_id(connection: Connection, trial_id: str) -> Trial:
     """The trial of this id, which exists."""
-    return load_trials(connection, trials.c.id == trial_id)[0]
+    which = {"of_trial": trial_id}
+    return _as_trial(
+        connection.execute(_TRIAL_BY_ID, which).one(),
+        list(connection.execute(_STAGES_BY_ID, which)),
+        list(connection.execute(_MEASUREMENTS_BY_ID, which)),
+    )
 
 
 def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> list[Trial]:
@@ -286,30 +292,9 @@ def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> lis
     """
     chosen: Select[Any] = select(trials.c.id).where(*conditions)
     rows = connection.execute(select(trials).where(*conditions).order_by(trials.c.number)).all()
-    stages_of = _grouped(
-        connection.execute(
-            select(
-                stages,
-                attempts.c.id.label("lease_id"),
-                attempts.c.worker_id,
-                attempts.c.expires_at,
-                _shared_with().label("shared_with"),
-                _spent_s().label("spent_s"),
-            )
-            .outerjoin(
-                attempts,
-                (attempts.c.stage_id == stages.c.id) & attempts.c.ended_at.is_(None),
-            )
-            .where(stages.c.trial_id.in_(chosen))
-            .order_by(stages.c.position)
-        )
-    )
+    stages_of = _grouped(connection.execute(_STAGE_ROWS.where(stages.c.trial_id.in_(chosen))))
     measurements_of = _grouped(
-        connection.execute(
-            select(measurements)
-            .where(measurements.c.trial_id.in_(chosen))
-            .order_by(measurements.c.metric)
-        )
+        connection.execute(_MEASUREMENT_ROWS.where(measurements.c.trial_id.in_(chosen)))
     )
     return [
         _as_trial(row, stages_of.get(row.id, []), measurements_of.get(row.id, [])) for row in rows
@@ -336,6 +321,25 @@ def _spent_s() -> ScalarSelect[float]:
         .where(ended.c.stage_id == stages.c.id, ended.c.ended_at.is_not(None))
         .scalar_subquery()
     )
+
+
+# Built once: to build these statements takes longer than to execute them.
+_STAGE_ROWS = (
+    select(
+        stages,
+        attempts.c.id.label("lease_id"),
+        attempts.c.worker_id,
+        attempts.c.expires_at,
+        _shared_with().label("shared_with"),
+        _spent_s().label("spent_s"),
+    )
+    .outerjoin(attempts, (attempts.c.stage_id == stages.c.id) & attempts.c.ended_at.is_(None))
+    .order_by(stages.c.position)
+)
+_MEASUREMENT_ROWS = select(measurements).order_by(measurements.c.metric)
+_TRIAL_BY_ID = select(trials).where(trials.c.id == bindparam("of_trial"))
+_STAGES_BY_ID = _STAGE_ROWS.where(stages.c.trial_id == bindparam("of_trial"))
+_MEASUREMENTS_BY_ID = _MEASUREMENT_ROWS.where(measurements.c.trial_id == bindparam("of_trial"))
 
 
 def _grouped(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:

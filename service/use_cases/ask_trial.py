@@ -21,6 +21,8 @@ from service.storage.trials import trial_by_id
 from service.use_cases.advance_trial import begin_attempt
 from service.use_cases.instant_candidate import add_instant_candidate
 
+_ANYTHING = literal(value=True)
+
 
 def ask_trial(
     connection: Connection, experiment_id: str, request: AskRequest, token_id: str | None
@@ -38,11 +40,10 @@ def ask_trial(
             f"Experiment {experiment.spec.name!r} is {experiment.status}.",
             remedy="Resume it." if experiment.status is ExperimentStatus.PAUSED else None,
         )
-    anything = literal(value=True)
-    found = next_stage(connection, experiment.id, anything)
+    found = next_stage(connection, experiment.id, _ANYTHING)
     if found is None and add_instant_candidate(connection, experiment):
         experiment = find_experiment(connection, experiment.id)
-        found = next_stage(connection, experiment.id, anything)
+        found = next_stage(connection, experiment.id, _ANYTHING)
     if found is None:
         raise _why_none(connection, experiment)
     trial = trial_by_id(connection, found[0])
