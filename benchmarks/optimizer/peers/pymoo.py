@@ -7,12 +7,12 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from pymoo.algorithms.moo.nsga2 import NSGA2, RankAndCrowdingSurvival
-from pymoo.core.individual import Individual
-from pymoo.core.mixed import MixedVariableGA
-from pymoo.core.population import Population
-from pymoo.core.problem import Problem as PymooProblem
-from pymoo.core.variable import Choice, Integer, Real, Variable
+from pymoo.algorithms.moo.nsga2 import NSGA2, RankAndCrowdingSurvival  # type: ignore[import-untyped]
+from pymoo.core.individual import Individual  # type: ignore[import-untyped]
+from pymoo.core.mixed import MixedVariableGA  # type: ignore[import-untyped]
+from pymoo.core.population import Population  # type: ignore[import-untyped]
+from pymoo.core.problem import Problem as PymooProblem  # type: ignore[import-untyped]
+from pymoo.core.variable import Choice, Integer, Real, Variable  # type: ignore[import-untyped]
 
 from benchmarks.optimizer.problems.problem import Problem
 from search_spaces.arm import Arm

@@ -94,6 +94,11 @@ class VizierPeer:
             {"tell": {o.metric: measured[o.metric].mean for o in self._problem.objectives}}
         )
 
+    def close(self) -> None:
+        """Ends Vizier's process; it also ends with this one."""
+        self._process.terminate()
+        self._process.communicate()
+
     def _exchange(self, message: Mapping[str, Any]) -> dict[str, Any]:
         pipes = self._process.stdin, self._process.stdout
         if pipes[0] is None or pipes[1] is None:

@@ -12,10 +12,10 @@ import sys
 import time
 from typing import Any
 
-import jax
-from vizier import algorithms as vza
+import jax  # type: ignore[import-not-found]
+from vizier import algorithms as vza  # type: ignore[import-not-found]
 from vizier import pyvizier as vz
-from vizier._src.algorithms.designers.gp_ucb_pe import VizierGPUCBPEBandit
+from vizier._src.algorithms.designers.gp_ucb_pe import VizierGPUCBPEBandit  # type: ignore[import-not-found]
 
 
 def main(parent_pid: int) -> None:

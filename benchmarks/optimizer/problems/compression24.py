@@ -1,8 +1,8 @@
 """A compression problem of 24 mixed parameters: error and latency of a pruned speech encoder.
 
 A closed form in the manner of what pruning studies report, not a fit to one of them. Nine
-parameters decide nearly everything and interact; the other fifteen move the error by less than
-a tenth of what these do, as a search space in practice has them. Deterministic.
+parameters decide nearly everything and interact; the other fifteen together move the error by a
+thirtieth of what these do, as a search space in practice has them. Deterministic.
 
 Error: falls as a power of the weights that are left [Frantar2023], where the layers' sparsity
 takes capacity by a factor that depends on block size and criterion, and collapses beyond a
