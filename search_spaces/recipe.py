@@ -6,7 +6,7 @@ Importing this module imports no torch.
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from search_spaces.arm import Arm
 
@@ -89,5 +89,23 @@ class Recipe(Protocol):
 
         The caller may stop between two points (`close()`).
         Raises: ArmInfeasible if training diverges.
+        """
+        ...
+
+
+@runtime_checkable
+class NestedRecipe(Recipe, Protocol):
+    """The recipe of a space with evaluation parameters, some of whose metrics depend on them.
+
+    `train` ignores the evaluation parameters: whatever their values, it leaves the same weights,
+    which load into `build` of every arm with that training configuration.
+    """
+
+    def evaluate(
+        self, arm: Arm, network: "torch.nn.Module", context: TrainingContext
+    ) -> Mapping[str, Estimate]:
+        """The space's metrics of the measure stage, for the arm's network with trained weights.
+
+        network: in eval mode, as `build` gives it, the evaluation parameters applied.
         """
         ...

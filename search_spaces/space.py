@@ -23,8 +23,9 @@ class SearchSpace(Value):
     """A named, versioned search space that installed workers can train.
 
     `version` rises whenever equal arms would no longer give comparable results.
-    `metrics` are those of its `train` stage; every space also gives `TRAINED_METRICS` and
-    `MEASURED_METRICS`.
+    `metrics` are those of its `train` stage, and those of its `measure` stage that depend on
+    evaluation parameters (given by `NestedRecipe.evaluate`); every space also gives
+    `TRAINED_METRICS` and `MEASURED_METRICS`.
     `baseline` is the hand-made arm a front is expected to beat.
     `measures_untrained`: whether a network with weights of no meaning measures like the trained
     one, because shapes alone decide its speed. Its arms can then be measured before a training
@@ -48,6 +49,31 @@ class SearchSpace(Value):
         if problems:
             raise ValueError(f"the baseline lies outside the space: {problems}")
         return self
+
+    @model_validator(mode="after")
+    def _evaluated_after_training(self) -> Self:
+        evaluated = [metric.name for metric in self.evaluated_metrics]
+        if evaluated and self.measures_untrained:
+            raise ValueError(
+                f"{', '.join(evaluated)} of the measure stage need trained weights; "
+                "set measures_untrained to false"
+            )
+        return self
+
+    @property
+    def evaluation_parameters(self) -> tuple[Name, ...]:
+        """The parameters that no training depends on; see `ParameterSpace`."""
+        return self.space.evaluation_parameters
+
+    @property
+    def trained_metrics(self) -> tuple[MetricDefinition, ...]:
+        """The space's own metrics that training gives."""
+        return tuple(metric for metric in self.metrics if metric.stage != "measure")
+
+    @property
+    def evaluated_metrics(self) -> tuple[MetricDefinition, ...]:
+        """The space's own metrics that the measure stage gives."""
+        return tuple(metric for metric in self.metrics if metric.stage == "measure")
 
     @property
     def all_metrics(self) -> tuple[MetricDefinition, ...]:

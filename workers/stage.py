@@ -51,6 +51,6 @@ def _perform(order: StageOrder) -> StageCompleted:
         case "measure":
             from workers.measure_stage import measure_stage  # noqa: PLC0415
 
-            return measure_stage(order, recipe)
+            return measure_stage(order, installed.space, recipe)
         case kind:
             raise GrantRefused(f"This worker cannot work off a stage of kind {kind!r}.")

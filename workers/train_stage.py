@@ -75,7 +75,7 @@ def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageC
     network = end.trained.network
     counted = {"nonzero_weight_count": Estimate(count_nonzero_weights(network))}
     measurements = to_measurements(
-        {**end.trained.metrics, **counted}, space.metrics + TRAINED_METRICS, protocol
+        {**end.trained.metrics, **counted}, space.trained_metrics + TRAINED_METRICS, protocol
     )
     weights = order.folder.outputs / WEIGHTS_FILE
     save_weights(network, weights)
@@ -103,7 +103,7 @@ def _so_far(
     """The space's metrics as far as the last point of the learning curve has them."""
     if end.last_point is None:
         return {}
-    known = [metric for metric in space.metrics if metric.name in end.last_point.metrics]
+    known = [metric for metric in space.trained_metrics if metric.name in end.last_point.metrics]
     estimates = {
         metric.name: Estimate(float(end.last_point.metrics[metric.name])) for metric in known
     }

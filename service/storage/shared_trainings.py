@@ -96,8 +96,13 @@ def complete_by_reference(
         )
     )
     columns = [column for column in measurements.c if column.name != "trial_id"]
+    # Only the trainer's own: those that have shared before name the same attempt.
+    of_trainer = select(attempts.c.trial_id).where(attempts.c.id == shared.attempt_id)
     taken = connection.execute(
-        select(*columns).where(measurements.c.attempt_id == shared.attempt_id)
+        select(*columns).where(
+            measurements.c.attempt_id == shared.attempt_id,
+            measurements.c.trial_id == of_trainer.scalar_subquery(),
+        )
     ).all()
     if taken:
         connection.execute(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from search_spaces.arm import Arm
 from search_spaces.parameter_space import MAX_PARAMETERS, ParameterConstraint, ParameterSpace
 from search_spaces.parameters import (
     BoolParameter,
@@ -215,3 +216,27 @@ def test_a_fixed_parameter_is_part_of_every_arm():
     assert space.problems_with({"layers": 2, "languages": 8}) == {}
     assert "is missing" in space.problems_with({"layers": 2})["languages"]
     assert "is fixed at 8" in space.problems_with({"layers": 2, "languages": 9})["languages"]
+
+
+def test_a_training_configuration_leaves_the_evaluation_parameters_out():
+    space = ParameterSpace(
+        parameters=(
+            IntParameter(name="layers", low=1, high=4),
+            FloatParameter(name="gate", low=0.0, high=1.0),
+        ),
+        evaluation_parameters=("gate",),
+    )
+    one, other, third = (
+        space.training_configuration(Arm(parameters={"layers": layers, "gate": gate}))
+        for layers, gate in ((2, 0.1), (2, 0.9), (3, 0.1))
+    )
+    assert one == other == Arm(parameters={"layers": 2})
+    assert third != one
+
+
+def test_an_evaluation_parameter_must_be_listed():
+    with pytest.raises(ValidationError, match=r"evaluation_parameters names 'gate'"):
+        ParameterSpace(
+            parameters=(IntParameter(name="layers", low=1, high=4),),
+            evaluation_parameters=("gate",),
+        )

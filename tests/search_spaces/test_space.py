@@ -38,3 +38,12 @@ def test_is_frozen(fields):
         space.version = 2
     with pytest.raises(ValidationError, match="frozen"):
         space.baseline = Arm(parameters={})
+
+
+def test_what_needs_trained_weights_is_not_measured_before_training(fields):
+    fields["metrics"][0]["stage"] = "measure"
+    with pytest.raises(ValidationError, match=r"frame_error.*need trained weights"):
+        SearchSpace.model_validate(fields)
+    space = SearchSpace.model_validate(fields | {"measures_untrained": False})
+    assert [metric.name for metric in space.evaluated_metrics] == ["frame_error"]
+    assert "frame_error" not in {metric.name for metric in space.trained_metrics}

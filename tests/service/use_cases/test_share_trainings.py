@@ -12,8 +12,10 @@ from service.domain.measurement import Measurement
 from service.domain.trial_seed import trial_seed
 from service.optimizer.optimizer import Suggestion
 from service.schemas.leases import FailRequest
+from service.schemas.trials import AttachRequest
 from service.storage.database import Database
 from service.storage.invariants import check_invariants
+from service.use_cases.attach_trial import attach_trial
 from service.use_cases.create_experiment import create_experiment
 from service.use_cases.list_trials import all_trials
 from service.use_cases.read_front import read_front
@@ -171,6 +173,20 @@ def test_it_waits_while_the_same_is_trained_and_others_go_first(database: Databa
     assert [(g.trial_number, g.stage_kind) for g in measures] == [(0, "measure"), (1, "measure")]
 
 
+def test_one_training_serves_many_at_once_and_later(database: Database) -> None:
+    experiment_id = begun(database)
+    worker = worker_of(database)
+    added(database, experiment_id, (5, "fp32"), (5, "int8"), (6, "int8"))
+    with database.write() as connection:
+        by_hand = {"width": 5, "rate": 0.5, "pruned": True, "precision": "int8"}
+        attach_trial(connection, experiment_id, AttachRequest(parameters=by_hand))
+    first = surely_claimed(database, worker)
+    assert first.trial_number == 3  # chosen by hand
+    trained(database, first)
+    sharing = [trial_of(database, experiment_id, number).cost.shared_with for number in range(4)]
+    assert sharing == [3, 3, None, None]
+
+
 def test_if_that_training_fails_it_trains_itself(database: Database) -> None:
     experiment_id = begun(database)
     worker = worker_of(database)
@@ -242,3 +258,11 @@ def test_without_evaluation_parameters_nothing_is_shared(database: Database) -> 
     added(database, experiment_id, (5, "fp32"), (5, "int8"))
     assert [surely_claimed(database, worker).trial_number for _ in range(2)] == [0, 1]
     assert trial_of(database, experiment_id, 0).training_key is None
+
+
+def test_a_narrowed_space_still_knows_its_evaluation_parameters(database: Database) -> None:
+    fixed = {"type": "fixed", "name": "width", "value": 5}
+    experiment_id = begun(database, parameters=[fixed])
+    assert added(database, experiment_id, (5, "fp32"), (5, "int8")) == [0, 1]
+    keys = [trial_of(database, experiment_id, number).training_key for number in (0, 1)]
+    assert keys[0] == keys[1] is not None
