@@ -45,16 +45,14 @@ _POOL_RANK: ColumnElement[int] = case(
 _running = trials.alias("running")
 # A trial measured ahead of its training holds no place among the parallel ones: else a GPU
 # would wait for a measurement whenever as many trials train as may.
-_RUNNING_COUNT = (
-    select(func.count())
-    .select_from(_running)
-    .where(
-        _running.c.experiment_id == experiments.c.id,
-        _running.c.status == TrialStatus.RUNNING,
-        ~awaits_training(_running.c.id),
-    )
-    .scalar_subquery()
+# Counted in one go, not anew for each stage that is looked at.
+_RUNNING = (
+    select(_running.c.experiment_id, func.count().label("count"))
+    .where(_running.c.status == TrialStatus.RUNNING, ~awaits_training(_running.c.id))
+    .group_by(_running.c.experiment_id)
+    .subquery("running_trials")
 )
+_RUNNING_COUNT = func.coalesce(_RUNNING.c.count, 0)
 
 # Measuring ahead needs no place among the parallel trials, the beginning of anything else does.
 # A paused experiment finishes what is begun; a training that has not begun is not.
@@ -94,8 +92,11 @@ _LACKS_BEGINNING = and_(
     ),
 )
 
-_FROM = stages.join(trials, trials.c.id == stages.c.trial_id).join(
-    experiments, experiments.c.id == stages.c.experiment_id
+_EXPERIMENTS = experiments.outerjoin(_RUNNING, _RUNNING.c.experiment_id == experiments.c.id)
+_FROM = (
+    stages.join(trials, trials.c.id == stages.c.trial_id)
+    .join(experiments, experiments.c.id == stages.c.experiment_id)
+    .outerjoin(_RUNNING, _RUNNING.c.experiment_id == experiments.c.id)
 )
 
 
@@ -141,6 +142,7 @@ def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> li
     """
     query = (
         select(experiments.c.id)
+        .select_from(_EXPERIMENTS)
         .where(
             experiments.c.status == ExperimentStatus.RUNNING,
             experiments.c.trials_created < experiments.c.budget_trials,
@@ -154,7 +156,11 @@ def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> li
 
 def lacks_beginning(connection: Connection, experiment_id: str) -> bool:
     """Whether another trial could begin within `max_parallel`, yet none is ready to."""
-    query = select(experiments.c.id).where(experiments.c.id == experiment_id, _LACKS_BEGINNING)
+    query = (
+        select(experiments.c.id)
+        .select_from(_EXPERIMENTS)
+        .where(experiments.c.id == experiment_id, _LACKS_BEGINNING)
+    )
     return connection.scalar(query) is not None
 
 
@@ -182,7 +188,7 @@ def _experiments_with_work(which: ColumnElement[bool]) -> Select[tuple[str]]:
         select(experiments.c.id)
         .select_from(_FROM)
         .where(stages.c.status == StageStatus.READY, _MAY_START, which)
-        .group_by(experiments.c.id)
+        .group_by(experiments.c.id, _RUNNING.c.count)
         .order_by(
             func.min(case((_RANK < 2, _RANK), else_=2)),
             _RUNNING_COUNT,
