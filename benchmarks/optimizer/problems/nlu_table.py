@@ -74,8 +74,8 @@ def nlu_table() -> Problem:
         description="576 really trained networks; 5 architecture and 2 recipe parameters",
         space=SPACE,
         objectives=(
-            Objective(metric="frame_error", goal="minimize", threshold=0.70),
-            Objective(metric="latency_ms", goal="minimize", threshold=0.30),
+            Objective(metric="frame_error", goal="minimize", threshold=0.60),
+            Objective(metric="latency_ms", goal="minimize", threshold=0.10),
         ),
         true_values=true_values,
         known_sems=sems,

@@ -1,9 +1,15 @@
 """Every optimizer under comparison: legal arms, the problem's directions, seeds that hold."""
 
 import numpy as np
+import optuna
 import pytest
+from optuna.samplers import NSGAIISampler, TPESampler
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.core.problem import ElementwiseProblem
+from pymoo.optimize import minimize
 
 from benchmarks.optimizer.peers.archfront import first_request
+from benchmarks.optimizer.peers.pymoo import POPULATION
 from benchmarks.optimizer.peers.registry import start
 from benchmarks.optimizer.peers.vizier import ENVIRONMENT, PeerUnavailable
 from benchmarks.optimizer.problems.problem import Problem
@@ -156,3 +162,47 @@ def test_vizier_proposes_every_kind_of_parameter_legally():
         peer.tell(arm, problem.evaluate(arm))
     assert peer.cpu_s > 0.0
     peer.close()
+
+
+def test_pymoo_runs_as_it_runs_by_itself():
+    """Asked and told one arm at a time, it visits what its own loop visits."""
+    problem = find_problem("dtlz2_d6")
+    theirs = ElementwiseProblem(n_var=6, n_obj=2, xl=0.0, xu=1.0)
+    visited = []
+
+    def evaluate(x, out, *args, **kwargs):
+        visited.append(x)
+        arm = problem.space.canonical({f"x{n + 1}": float(v) for n, v in enumerate(x)})
+        out["F"] = list(problem.true_values(arm).values())
+
+    theirs._evaluate = evaluate
+    minimize(theirs, NSGA2(pop_size=POPULATION), ("n_gen", 4), seed=5)
+    peer = start("pymoo_nsga2", problem, 5, 80)
+    ours = []
+    for _ in range(len(visited)):
+        arm = peer.ask()
+        peer.tell(arm, problem.evaluate(arm))
+        ours.append(list(arm.parameters.values()))
+    assert len(visited) == 4 * POPULATION
+    np.testing.assert_allclose(ours, visited)
+
+
+@pytest.mark.parametrize(("name", "sampler"), [("tpe", TPESampler), ("nsga2", NSGAIISampler)])
+def test_optuna_runs_as_it_runs_by_itself(name, sampler):
+    problem = find_problem("dtlz2_d6")
+    visited = []
+
+    def objective(trial):
+        arm = problem.space.canonical(
+            {f"x{n}": trial.suggest_float(f"x{n}", 0.0, 1.0) for n in range(1, 7)}
+        )
+        visited.append(arm)
+        return tuple(problem.true_values(arm).values())
+
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler(seed=5))
+    study.optimize(objective, n_trials=70)
+    peer = start(f"optuna_{name}", problem, 5, 70)
+    for expected in visited:
+        arm = peer.ask()
+        assert arm == expected
+        peer.tell(arm, problem.evaluate(arm))
