@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from benchmarks.optimizer.__main__ import main, seed_range
+from benchmarks.optimizer.peers.registry import PEER_NAMES, QUASI_RANDOM
+from benchmarks.optimizer.plan import run_plan
+from benchmarks.optimizer.problems.registry import PROBLEM_NAMES
 from benchmarks.optimizer.records import load_runs
 from benchmarks.optimizer.runner import is_finished, run_all, run_here
 from benchmarks.optimizer.runs import hypervolume_curve
@@ -90,3 +93,25 @@ def test_seeds_are_a_range_or_a_list():
     assert seed_range("0..4") == [0, 1, 2, 3, 4]
     assert seed_range("3,5") == [3, 5]
     assert seed_range("7") == [7]
+
+
+def test_the_plan_gives_every_peer_five_seeds_of_every_problem(monkeypatch, tmp_path):
+    asked = []
+
+    def record(problems, optimizers, seeds, trials, folder):
+        asked.extend((p, o, s) for p in problems for o in optimizers for s in seeds)
+        assert trials >= 100
+        return [f"{optimizers} failed"]
+
+    monkeypatch.setattr("benchmarks.optimizer.plan.run_all", record)
+    failures = run_plan(tmp_path)
+    assert len(asked) == len(set(asked))
+    missing = {
+        (problem, peer, seed)
+        for problem in PROBLEM_NAMES
+        for peer in [*PEER_NAMES, QUASI_RANDOM]
+        for seed in range(5)
+    } - set(asked)
+    # Vizier's default takes no outcome constraints
+    assert missing == {("c2_dtlz2", "vizier", seed) for seed in range(5)}
+    assert failures
