@@ -31,6 +31,7 @@ from service.api.docs_page import PAGE_POLICY, docs_page
 from service.api.fleet_metrics import FleetMetrics
 from service.api.guard import Guard
 from service.api.telemetry import Telemetry
+from service.background.early_stopper import stopping_early
 from service.background.lease_reaper import reaping
 from service.settings import Settings
 from service.storage.artifacts import ArtifactStore
@@ -124,7 +125,8 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Beside the first requests: the first claim is not to pay for the imports.
         warm = asyncio.create_task(asyncio.to_thread(warm_up))
-        async with reaping(database, settings.times):
+        times = settings.times
+        async with reaping(database, times), stopping_early(database, times.reap_s):
             yield
         await warm
         close_waiting(app)

@@ -13,6 +13,7 @@ from search_spaces.parameter_space import MAX_PARAMETERS, ParameterConstraint, P
 from search_spaces.parameters import Parameter
 from search_spaces.values import Name, ShortText, Text, Value
 from service.domain.device import MeasurementSettings
+from service.domain.early_stopping import EarlyStopping
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.stop_rules import StopRuleName, StopRules, StopVerdict
 from service.domain.warm_start import MAX_SOURCES, WarmStart
@@ -138,6 +139,7 @@ class ExperimentSpec(Value):
     optimizer: OptimizerSettings = OptimizerSettings()
     budget: Budget
     stop_rules: StopRules = StopRules()
+    early_stopping: EarlyStopping | None = None
     warm_start: Annotated[tuple[WarmStart, ...], Field(max_length=MAX_SOURCES)] = ()
     max_parallel: Annotated[int, Field(ge=1, le=10_000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3

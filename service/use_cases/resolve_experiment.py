@@ -69,6 +69,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
         }
     _check_goals(spec, metrics)
     _check_stop_rules(spec)
+    _check_early_stopping(spec)
     update["optimizer"] = spec.optimizer.model_copy(
         update={"initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space)}
     )
@@ -170,6 +171,15 @@ def _check_stop_rules(spec: ExperimentSpec) -> None:
             f"The strategy {strategy!r} has no model that could tell the expected gain.",
             field="stop_rules.expected_gain",
             remedy="Use stop_rules.no_gain, or a strategy with a model such as auto.",
+        )
+
+
+def _check_early_stopping(spec: ExperimentSpec) -> None:
+    if spec.early_stopping is not None and spec.search_space is None:
+        raise InvalidRequest(
+            "Trials that are run elsewhere report no learning curves to stop them by.",
+            field="early_stopping",
+            remedy="Leave it out, or name a search_space.",
         )
 
 
