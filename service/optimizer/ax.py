@@ -42,7 +42,7 @@ class AxOptimizer:
     Quasi-random while fewer than two trials have measured all metrics of interest.
     """
 
-    name = "ax"
+    name: str = "ax"
 
     def suggest(self, request: SuggestRequest) -> list[Suggestion]:
         """One arm after the other, each taking the former as pending.
@@ -59,12 +59,30 @@ class AxOptimizer:
             # Ax and BoTorch tell of their own numerical retries and of torch's deprecations
             warnings.simplefilter("ignore")
             try:
-                return _by_model(request, arms, reference)
+                return _by_model(self.name, request, arms, reference)
             except SearchSpaceExhausted:
                 raise
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 raise SuggestionFailed(f"Ax proposed no arm. {reason}") from error
+
+
+class MapSaasOptimizer(AxOptimizer):
+    """The same with an ensemble of sparse-axis surrogates, each at its maximum a posteriori."""
+
+    name = "map_saas"
+
+
+class SaasboOptimizer(AxOptimizer):
+    """The published method: a sparse-axis surrogate, fully Bayesian, by Markov chains (NUTS)."""
+
+    name = "saasbo"
+
+
+class ParegoOptimizer(AxOptimizer):
+    """The same with a random scalarisation per arm: for more objectives than boxes can take."""
+
+    name = "parego"
 
 
 def _quasi_random(request: SuggestRequest) -> list[Suggestion]:
@@ -76,11 +94,11 @@ def _quasi_random(request: SuggestRequest) -> list[Suggestion]:
 
 
 def _by_model(
-    request: SuggestRequest, arms: Sequence[MeasuredArm], reference: dict[str, float]
+    strategy: str, request: SuggestRequest, arms: Sequence[MeasuredArm], reference: dict[str, float]
 ) -> list[Suggestion]:
     ax_model = import_module("service.optimizer.ax_model")
     seeds = np.random.SeedSequence((request.seed, request.arms_so_far)).generate_state(2)
-    model: AxModel = ax_model.AxModel(request, arms, reference, int(seeds[0]))
+    model: AxModel = ax_model.AxModel(request, arms, reference, int(seeds[0]), strategy)
     rng = np.random.default_rng(seeds[1])
     known = _Known(request)
     suggestions: list[Suggestion] = []
@@ -98,7 +116,7 @@ def _by_model(
             "predicted": model.predict(arm),
             "objective_thresholds": reference,
         }
-        suggestions.append(Suggestion(arm=arm, source=AxOptimizer.name, note=note))
+        suggestions.append(Suggestion(arm=arm, source=strategy, note=note))
         known.add(arm)
     if not suggestions:
         raise SearchSpaceExhausted(

@@ -5,15 +5,18 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from search_spaces.arm import Arm
 from service.domain.measurement import Measurement
 from service.domain.pareto import Points, is_non_dominated, oriented
 from service.domain.reference_point import choose_reference_point
 from service.domain.trial import TrialStatus
-from service.optimizer.optimizer import Observation, SuggestRequest
+from service.optimizer.optimizer import Observation, Source, SuggestRequest
 
 MAX_MODELLED_ARMS = 300
 """A fit costs the cube of the history; beyond this the oldest dominated arms are left out."""
+MAX_SOURCE_ARMS = 200
 MIN_MEASURED_ARMS = 2
 """A metric needs so many before a surrogate can be fitted to it."""
 
@@ -26,6 +29,14 @@ class MeasuredArm:
     means: dict[str, float]
     sems: dict[str, float | None]
 
+    @property
+    def measurements(self) -> dict[str, Measurement]:
+        """The same as values of the domain."""
+        return {
+            metric: Measurement(mean=mean, sem=self.sems.get(metric))
+            for metric, mean in self.means.items()
+        }
+
 
 def metrics_of_interest(request: SuggestRequest) -> tuple[str, ...]:
     """The objectives' metrics, then the constrained ones, each once."""
@@ -37,18 +48,19 @@ def metrics_of_interest(request: SuggestRequest) -> tuple[str, ...]:
 def measured_arms(request: SuggestRequest) -> list[MeasuredArm]:
     """Every legal arm with a measurement of interest, the newest last.
 
-    An arm whose trial was infeasible, or stopped early, gives what it measured. An arm tried
-    twice gives the mean of its trials.
+    An arm whose trial was infeasible, stopped early or still runs gives what it measured. An arm
+    tried twice gives the mean of its trials.
     """
-    metrics = metrics_of_interest(request)
-    by_signature: dict[str, list[Observation]] = {}
-    for observation in request.observations:
-        if not observation.measurements.keys().isdisjoint(metrics) and request.space.contains(
-            observation.arm
-        ):
-            by_signature.setdefault(observation.arm.signature, []).append(observation)
-    arms = [_merge(repeats, metrics) for repeats in by_signature.values()]
-    return _with_known_noise(_at_most(arms, MAX_MODELLED_ARMS, request), metrics)
+    arms = _merged(request, (*request.observations, *request.partial))
+    return _with_known_noise(
+        _at_most(arms, MAX_MODELLED_ARMS, request), metrics_of_interest(request)
+    )
+
+
+def source_arms(request: SuggestRequest, source: Source) -> list[MeasuredArm]:
+    """The same of an earlier experiment."""
+    arms = _merged(request, source.observations)
+    return _with_known_noise(_at_most(arms, MAX_SOURCE_ARMS, request), metrics_of_interest(request))
 
 
 def can_be_modelled(request: SuggestRequest) -> bool:
@@ -58,6 +70,17 @@ def can_be_modelled(request: SuggestRequest) -> bool:
         sum(metric in arm.means for arm in arms) >= MIN_MEASURED_ARMS
         for metric in metrics_of_interest(request)
     )
+
+
+def _merged(request: SuggestRequest, observations: Iterable[Observation]) -> list[MeasuredArm]:
+    metrics = metrics_of_interest(request)
+    by_signature: dict[str, list[Observation]] = {}
+    for observation in observations:
+        if not observation.measurements.keys().isdisjoint(metrics) and request.space.contains(
+            observation.arm
+        ):
+            by_signature.setdefault(observation.arm.signature, []).append(observation)
+    return [_merge(repeats, metrics) for repeats in by_signature.values()]
 
 
 def _merge(repeats: Sequence[Observation], metrics: Iterable[str]) -> MeasuredArm:
@@ -123,11 +146,7 @@ def reference_point(
     feasible = [
         arm
         for arm in complete
-        if arm.arm.signature not in infeasible
-        and all(
-            constraint.metric in arm.means and constraint.holds(arm.means[constraint.metric])
-            for constraint in request.outcome_constraints
-        )
+        if arm.arm.signature not in infeasible and within_constraints(request, arm)
     ]
     points = _points(feasible or complete, request)
     reference = choose_reference_point(request.objectives, points)
@@ -139,11 +158,20 @@ def reference_point(
     }
 
 
+def within_constraints(request: SuggestRequest, arm: MeasuredArm) -> bool:
+    """Whether the arm has measured every constrained metric, and meets every bound."""
+    return all(
+        constraint.metric in arm.means and constraint.holds(arm.means[constraint.metric])
+        for constraint in request.outcome_constraints
+    )
+
+
 def incumbents(request: SuggestRequest, arms: Sequence[MeasuredArm]) -> list[Arm]:
-    """The arms that no other arm dominates, whatever the constraints."""
+    """The arms that no other arm dominates, whatever the constraints, along the front."""
     complete = [arm for arm in arms if _has_objectives(arm, request)]
-    best = is_non_dominated(_points(complete, request))
-    return [arm.arm for arm, stands in zip(complete, best, strict=True) if stands]
+    points = _points(complete, request)
+    front = np.flatnonzero(is_non_dominated(points))
+    return [complete[n].arm for n in front[np.argsort(points[front, 0], kind="stable")]]
 
 
 def _has_objectives(arm: MeasuredArm, request: SuggestRequest) -> bool:
@@ -151,8 +179,4 @@ def _has_objectives(arm: MeasuredArm, request: SuggestRequest) -> bool:
 
 
 def _points(arms: Sequence[MeasuredArm], request: SuggestRequest) -> Points:
-    measured = [
-        {o.metric: Measurement(mean=arm.means[o.metric]) for o in request.objectives}
-        for arm in arms
-    ]
-    return oriented(request.objectives, measured)
+    return oriented(request.objectives, [arm.measurements for arm in arms])

@@ -18,8 +18,14 @@ from service.domain.trial import TrialSource, TrialStatus
 
 _CLASSES = {
     "auto": ("service.optimizer.auto", "AutoOptimizer"),
+    "gp": ("service.optimizer.gp", "GpOptimizer"),
+    "map_saas": ("service.optimizer.ax", "MapSaasOptimizer"),
+    "saasbo": ("service.optimizer.ax", "SaasboOptimizer"),
+    "parego": ("service.optimizer.ax", "ParegoOptimizer"),
     "ax": ("service.optimizer.ax", "AxOptimizer"),
+    "nsga2": ("service.optimizer.nsga2", "Nsga2Optimizer"),
     "sobol": ("service.optimizer.sobol", "SobolOptimizer"),
+    "random": ("service.optimizer.random", "RandomOptimizer"),
 }
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +37,17 @@ class SobolOptimizer:
         """The next points of the experiment's sequence that are legal and new.
 
         The sequence is fixed by `request.seed`; the position in it by the number of known arms.
+        Arms that may be replaced come first: no new one would be better.
         Raises: SearchSpaceExhausted.
         """
-        arms = new_arms(
-            request.space, request.known_arms, request.count, request.seed, request.arms_so_far
-        )
+        kept = [arm for arm in request.replaceable if request.space.contains(arm)]
+        arms = kept[: request.count]
+        missing = request.count - len(arms)
+        if missing:
+            position = request.arms_so_far + len(arms)
+            with suppress(SearchSpaceExhausted) if arms else nullcontext():
+                known = (*request.known_arms, *arms)
+                arms += new_arms(request.space, known, missing, request.seed, position)
         return [Suggestion(arm=arm, source=self.name) for arm in arms]
 
 

@@ -1,0 +1,1 @@
+"""The acquisition function over our own surrogate, and the search for its maximum."""

@@ -1,0 +1,1 @@
+"""Gaussian processes: fitted in closed-form gradients, with NumPy and SciPy alone."""

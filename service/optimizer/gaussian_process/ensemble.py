@@ -1,0 +1,50 @@
+"""Several Gaussian processes for one metric: as many forms of covariance as the data leave open."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from service.optimizer.gaussian_process.fit import Likelihood, Prior
+from service.optimizer.gaussian_process.process import Array, Family, GaussianProcess, Training
+
+FAMILIES = (
+    Family("rbf", has_trend=True),
+    Family("rbf", has_trend=False),
+    Family("matern52", has_trend=False),
+)
+_ALWAYS_KEPT = 2
+"""So many of the families keep a member whatever their density: with few trials it tells little."""
+
+_ITERATIONS = 60
+
+
+def fit_ensemble(
+    training: Training, families: Sequence[Family], members: int
+) -> list[GaussianProcess]:
+    """`members` processes, one per family, repeated in proportion to how well it predicts.
+
+    Families are weighed by their leave-one-out log density [Rasmussen2006, 5.4.2].
+    """
+    fitted = []
+    for family in families:
+        likelihood = Likelihood(family, training)
+        prior = Prior.of(family, training.columns)
+        climbs = [likelihood.minimise(prior, start, _ITERATIONS) for start in likelihood.starts()]
+        vector, _ = min(climbs, key=lambda climb: climb[1])
+        fitted.append(likelihood.process(vector))
+    shares = _shares(np.array([process.leave_one_out() for process in fitted]), members)
+    return [process for process, share in zip(fitted, shares, strict=True) for _ in range(share)]
+
+
+def _shares(densities: Array, members: int) -> list[int]:
+    """How many members each family gets, in proportion to its density."""
+    weights = np.exp(densities - densities.max())
+    least = np.zeros(len(densities))
+    least[:_ALWAYS_KEPT] = 1 if members >= _ALWAYS_KEPT else 0
+    wanted = weights / weights.sum() * (members - least.sum())
+    shares = least + np.floor(wanted)
+    for n in np.argsort(-(wanted - np.floor(wanted)), kind="stable"):
+        if shares.sum() >= members:
+            break
+        shares[n] += 1
+    return [int(share) for share in shares]

@@ -1,0 +1,150 @@
+"""Fits hyperparameters: the maximum of their posterior.
+
+Priors of the lengthscales are those of [Hvarfner2024], whose median grows with the square root
+of the number of axes. Without a trend the maximum is taken over the lengthscales themselves, over
+which the prior is a density: it then lies at short lengthscales, where every axis counts until
+it proves not to. (Over their logarithms nearly all axes are declared irrelevant after a
+handful of trials in twenty dimensions, and the search never gets to know them.) With a trend, whose
+terms tell the main effects, the maximum is over the logarithms: what is left is smooth.
+
+[Hvarfner2024] C. Hvarfner, E. Hellsten, L. Nardi. Vanilla Bayesian Optimization Performs
+    Great in High Dimensions. ICML 2024.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg  # type: ignore[import-untyped]
+import scipy.optimize  # type: ignore[import-untyped]
+
+from service.optimizer.gaussian_process.process import (
+    JITTER,
+    Array,
+    Columns,
+    Family,
+    GaussianProcess,
+    Hyperparameters,
+    Training,
+    correlation,
+    squared_distances,
+)
+
+_LENGTHSCALE_DEVIATION = math.sqrt(3.0)
+"""Of the logarithm."""
+
+_BOUNDS = {"weight": (-14.0, 8.0), "signal": (-6.0, 6.0), "noise": (-18.4, 2.0), "trend": (-14, 4)}
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Independent normal distributions of the logarithms: centres and deviations."""
+
+    centre: Array
+    deviation: Array
+
+    @classmethod
+    def of(cls, family: Family, columns: Columns) -> "Prior":
+        """The prior of a family over a search space of so many axes."""
+        axes = columns.axes
+        trends = columns.term_count(family)
+        lengthscale = math.sqrt(2.0) + 0.5 * math.log(axes)  # of the logarithm
+        if not family.has_trend:
+            lengthscale -= _LENGTHSCALE_DEVIATION**2  # the mode of a log-normal density
+        # log weight = -2 log lengthscale
+        centre = [-2.0 * lengthscale] * axes + [0.0, -8.0] + [-3.0] * trends
+        deviation = [2.0 * _LENGTHSCALE_DEVIATION] * axes + [0.5, 3.0] + [2.0] * trends
+        return cls(np.array(centre), np.array(deviation))
+
+
+class Likelihood:
+    """The negative log posterior of hyperparameters given one metric's standardised values."""
+
+    def __init__(self, family: Family, training: Training) -> None:
+        self.family = family
+        self.training = training
+        self._trend = training.columns.terms(family, training.features)
+        self._squares = training.features**2
+
+    def minimise(self, prior: Prior, start: Array, iterations: int) -> tuple[Array, float]:
+        """The best vector that L-BFGS-B finds from `start`, and its negative log posterior."""
+        found = scipy.optimize.minimize(
+            self.negative_log_posterior,
+            start,
+            args=(prior,),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=self._bounds(),
+            options={"maxiter": iterations},
+        )
+        return found.x, float(found.fun)
+
+    def negative_log_posterior(self, vector: Array, prior: Prior) -> tuple[float, Array]:
+        """Value and gradient [Rasmussen2006, 5.9]; matrix products alone, no n x n x axes."""
+        axes = self.training.columns.axes
+        given = Hyperparameters.of(self.family, axes, vector)
+        weights = np.exp(given.log_weights)[self.training.columns.axis]
+        signal, noise = math.exp(given.log_signal_variance), math.exp(given.log_noise_variance)
+        trends = np.exp(given.log_trend_variances)
+        scaled = self.training.features * np.sqrt(weights)
+        value, slope = correlation(self.family, squared_distances(scaled, scaled))
+        covariance = signal * value + (self._trend * np.append(1.0, trends)) @ self._trend.T
+        n = len(self.training.values)
+        covariance[np.diag_indices(n)] += noise + self.training.noise + JITTER
+        factor, failed = scipy.linalg.lapack.dpotrf(covariance, lower=1)
+        if failed:
+            return 1e10, np.zeros_like(vector)
+        inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1)
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        solved = inverse @ self.training.values
+        fit = 0.5 * float(self.training.values @ solved) + float(np.log(np.diag(factor)).sum())
+        # d log likelihood / d covariance = change / 2
+        change = np.outer(solved, solved) - inverse
+        pull = change * slope * signal
+        by_column = weights * (
+            pull.sum(axis=1) @ self._squares
+            - np.einsum("ij,ij->j", self.training.features, pull @ self.training.features)
+        )
+        by_weight = np.bincount(self.training.columns.axis, by_column, axes)
+        by_signal = 0.5 * signal * float((change * value).sum())
+        by_noise = 0.5 * noise * float(np.trace(change))
+        terms = self._trend[:, 1:]
+        by_trend = (
+            0.5 * trends * ((solved @ terms) ** 2 - np.einsum("ij,ij->j", terms, inverse @ terms))
+        )
+        gradient = -np.concatenate([by_weight, [by_signal, by_noise], by_trend])
+        away = (vector - prior.centre) / prior.deviation
+        return fit + 0.5 * float(away @ away), gradient + away / prior.deviation
+
+    def process(self, vector: Array) -> GaussianProcess:
+        """The Gaussian process of some hyperparameters."""
+        given = Hyperparameters.of(self.family, self.training.columns.axes, vector)
+        return GaussianProcess(given, self.training)
+
+    def starts(self) -> list[Array]:
+        """Where to climb from: next to no noise and trend, and a good deal of both."""
+        axes, trends = self.training.columns.axes, self.training.columns.term_count(self.family)
+        weight = -2.0 * (math.sqrt(2.0) + 0.5 * math.log(axes) - 1.0)
+        return [
+            np.array([weight] * axes + [0.0, noise] + [trend] * trends)
+            for noise, trend in ((-9.0, -4.0), (-4.0, -1.0))
+        ]
+
+    def _bounds(self) -> list[tuple[float, float]]:
+        axes, trends = self.training.columns.axes, self.training.columns.term_count(self.family)
+        return [
+            *[_BOUNDS["weight"]] * axes,
+            _BOUNDS["signal"],
+            _BOUNDS["noise"],
+            *[_BOUNDS["trend"]] * trends,
+        ]
+
+
+MeanAndScale = tuple[float, float]
+
+
+def standardised(means: npt.NDArray[np.float64]) -> MeanAndScale:
+    """The mean and the deviation (1 where there is none) by which values are standardised."""
+    deviation = float(means.std())
+    return float(means.mean()), deviation if deviation > 0 and math.isfinite(deviation) else 1.0

@@ -1,0 +1,157 @@
+"""Bayesian multi-objective optimization with our own ensemble of Gaussian processes."""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from search_spaces.arm import Arm
+from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
+from service.optimizer.acquisition.search import SCATTERED, AcquisitionSearch
+from service.optimizer.belief import Belief
+from service.optimizer.encoding import Encoding, Rows
+from service.optimizer.history import incumbents
+from service.optimizer.known_arms import KnownArms
+from service.optimizer.neighbours import legal_neighbours
+from service.optimizer.optimizer import Suggestion, SuggestRequest
+from service.optimizer.sobol import SobolOptimizer, new_arms, sobol_points
+
+_KEEP_WITHIN = math.log(1.1)
+"""A candidate that stands already is kept if no new one promises a tenth more."""
+_CONSTRAINED_ROWS = 128
+
+
+class GpOptimizer:
+    """Proposes where the expected hypervolume improvement is largest.
+
+    Quasi-random while fewer than two trials have measured all metrics of interest.
+    """
+
+    name = "gp"
+
+    def suggest(self, request: SuggestRequest) -> list[Suggestion]:
+        """One arm after the other, each taking the former as pending.
+
+        Raises: SearchSpaceExhausted; SuggestionFailed where the numbers break down.
+        """
+        try:
+            belief = Belief.of(request)
+            if belief is None:
+                return _quasi_random(request)
+            return Proposals(belief, self.name).make(request.count)
+        except np.linalg.LinAlgError as error:
+            raise SuggestionFailed(f"The surrogate could not be fitted: {error}.") from error
+
+
+class Proposals:
+    """The arms proposed so far for one request, each counted as pending for the next.
+
+    source: the strategy in whose name they are proposed.
+    """
+
+    def __init__(self, belief: Belief, source: str) -> None:
+        request, encoding = belief.request, belief.encoding
+        self._belief = belief
+        self._source = source
+        self._pending = belief.pending
+        self._known = KnownArms(encoding, request.known_arms)
+        self._replaceable = [arm for arm in request.replaceable if request.space.contains(arm)]
+        front = incumbents(request, belief.arms)
+        self._search = AcquisitionSearch(
+            encoding,
+            np.vstack([_scattered(request, encoding), self._legal_rows(front)]),
+            encoding.rows_of(front),
+            self._known.are_new,
+            belief.search_rng,
+        )
+
+    def make(self, count: int) -> list[Suggestion]:
+        """Up to `count` suggestions. Raises: SearchSpaceExhausted if there is none."""
+        made: list[Suggestion] = []
+        while len(made) < count:
+            suggestion = self._next()
+            if suggestion is None:
+                break
+            made.append(suggestion)
+        if not made:
+            known = self._belief.request.known_arms
+            raise SearchSpaceExhausted(
+                f"No legal arm is left beside the {len(known)} known ones. "
+                "Widen the parameters or lower the budget.",
+                field="parameters",
+            )
+        return made
+
+    def _next(self) -> Suggestion | None:
+        encoding = self._belief.encoding
+        acquisition = self._belief.acquisition(self._pending)
+        found = self._search.maximise(acquisition)
+        arm, log_gain = (
+            (None, -math.inf) if found is None else (encoding.arm_of(found[0]), found[1])
+        )
+        if self._replaceable:
+            rows = encoding.rows_of(self._replaceable)
+            values = acquisition.log_values(encoding.features(rows))
+            best = int(np.argmax(values))
+            if arm is None or values[best] >= log_gain - _KEEP_WITHIN:
+                arm, log_gain = self._replaceable[best], float(values[best])
+        if arm is None or not self._belief.request.space.contains(arm):
+            return None
+        self._replaceable = [other for other in self._replaceable if other != arm]
+        row = encoding.row_of(arm)
+        self._known.add(row)
+        self._pending = np.vstack([self._pending, row])
+        return Suggestion(arm=arm, source=self._source, note=self._note(arm, log_gain))
+
+    def _note(self, arm: Arm, log_gain: float) -> dict[str, Any]:
+        belief = self._belief
+        predicted = {
+            metric: {"mean": float(mean[0]), "sd": float(sd[0])}
+            for metric, (mean, sd) in belief.surrogate.predict([arm]).items()
+            if metric in belief.measured_metrics
+        }
+        return {
+            "why": f"Largest expected hypervolume improvement, given {len(belief.arms)} arms.",
+            "predicted": predicted,
+            "expected_gain": belief.in_own_units(log_gain),
+            "objective_thresholds": belief.reference,
+        }
+
+    def _legal_rows(self, front: Sequence[Arm]) -> Rows:
+        """Under constraints, rows that meet them: scattered ones seldom do."""
+        request, encoding = self._belief.request, self._belief.encoding
+        if not request.space.constraints:
+            return np.empty((0, len(encoding.axes)))
+        rng = self._belief.search_rng
+        arms = legal_neighbours(request.space, front, _CONSTRAINED_ROWS, rng)
+        with suppress(SearchSpaceExhausted):
+            arms += new_arms(
+                request.space,
+                request.known_arms,
+                _CONSTRAINED_ROWS,
+                request.seed,
+                request.arms_so_far,
+            )
+        return encoding.rows_of(arms)
+
+
+def _quasi_random(request: SuggestRequest) -> list[Suggestion]:
+    why = "fewer than two trials have measured every objective and constraint"
+    return [
+        suggestion.model_copy(update={"note": {"why": f"Quasi-random: {why}."}})
+        for suggestion in SobolOptimizer().suggest(request)
+    ]
+
+
+def _scattered(request: SuggestRequest, encoding: Encoding) -> Rows:
+    """Quasi-random rows; every level of an axis gets an equal share."""
+    points = next(sobol_points(len(encoding.axes), request.seed, request.arms_so_far))
+    rows = points[:SCATTERED].copy()
+    for number in range(len(encoding.axes)):
+        levels = encoding.levels(number)
+        if len(levels):
+            index = np.minimum((rows[:, number] * len(levels)).astype(int), len(levels) - 1)
+            rows[:, number] = levels[index]
+    return rows
