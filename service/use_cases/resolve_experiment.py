@@ -77,13 +77,14 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
 
 
 def initial_trials(spec: ExperimentSpec, space: ParameterSpace) -> int:
-    """How many quasi-random trials come before the model's: a third of the budget.
+    """How many trials come before the model's: a handful, since the model learns from few.
 
-    At least 4, at most twice the number of searched parameters, never beyond the budget.
+    5, and one for every eight searched parameters; at most a fifth of the budget, at least 4,
+    never beyond the budget.
     """
     searched = sum(not isinstance(p, FixedParameter) for p in space.parameters)
-    third = min(math.ceil(spec.budget.trials / 3), 2 * searched)
-    return min(max(_LEAST_INITIAL_TRIALS, third), spec.budget.trials)
+    handful = min(math.ceil(spec.budget.trials / 5), 5 + searched // 8)
+    return min(max(_LEAST_INITIAL_TRIALS, handful), spec.budget.trials)
 
 
 def _measurement(settings: MeasurementSettings, space: SearchSpace) -> MeasurementSettings:
