@@ -20,7 +20,6 @@ from service.domain.trial import TrialStatus
 from service.optimizer.optimizer import Observation, SuggestRequest, find_optimizer
 from workers.environment import processor_name
 
-SIZES: Final = (50, 100, 200, 400, 700, 1000)
 PROBLEM: Final = "compression24"
 _HISTORIAN = "pymoo_nsga2"
 _WARM_UP_TRIALS = 12
@@ -44,26 +43,32 @@ class Cost:
 def measure_costs(
     strategy: str, sizes: Sequence[int], seeds: Sequence[int], folder: Path = RESULTS_FOLDER
 ) -> list[Cost]:
-    """Measures every size and seed in a child process and writes cost_<strategy>.json anew."""
-    costs = []
+    """Measures every size and seed in a child process and writes cost_<strategy>.json anew.
+
+    Raises: RuntimeError with the child's last words where one fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    costs: list[Cost] = []
     for seed in seeds:
         for size in sizes:
-            command = [sys.executable, "-m", "benchmarks.optimizer", "cost-one"]
-            command += [strategy, str(size), str(seed)]
-            done = subprocess.run(
-                command,
-                cwd=_ROOT,
-                env=os.environ | ONE_THREAD,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            costs.append(Cost(**json.loads(done.stdout.splitlines()[-1])))
+            costs.append(_in_child(strategy, size, seed))
+            lines = [json.dumps(asdict(cost)) for cost in costs]
+            (folder / f"cost_{strategy}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
             print(f"{strategy} n={size} seed {seed}: {costs[-1].cpu_s:.2f} CPU s", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(asdict(cost)) for cost in costs]
-    (folder / f"cost_{strategy}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
     return costs
+
+
+def _in_child(strategy: str, size: int, seed: int) -> Cost:
+    command = [sys.executable, "-m", "benchmarks.optimizer", "cost-one"]
+    command += [strategy, str(size), str(seed)]
+    environment = os.environ | ONE_THREAD
+    done = subprocess.run(
+        command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"{strategy} after {size} trials, seed {seed}: {reason}")
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def load_costs(folder: Path = RESULTS_FOLDER, strategy: str = "auto") -> list[Cost]:

@@ -1,6 +1,7 @@
 """One run: an optimizer on a problem from the first trial to the last, in this process."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from benchmarks.optimizer.peers.peer import Peer
@@ -18,12 +19,14 @@ def steps(problem: Problem, peer: Peer, seed: int, trials: int) -> Iterator[tupl
     the evaluation itself are left out.
     """
     volume = GrowingHypervolume(problem.reference_point)
+    tried: Counter[str] = Counter()  # a repeated arm draws its noise anew
     told_s = 0.0
     for _ in range(trials):
         begin_s = cpu_s(peer)
         arm = peer.ask()
         asked_s = cpu_s(peer) - begin_s
-        measured = problem.evaluate(arm, seed)
+        measured = problem.evaluate(arm, seed, tried[arm.signature])
+        tried[arm.signature] += 1
         point = problem.true_point(arm)
         if point is not None:
             volume.add(point)

@@ -47,8 +47,8 @@ class Problem:
             raise ValueError(f"{self.name}: {missing} have no threshold; give each objective one")
         return np.array([o.sign * (o.threshold or 0.0) for o in self.objectives])
 
-    def evaluate(self, arm: Arm, seed: int = 0) -> dict[str, Measurement]:
-        """What a trial of the arm measures; equal for equal (arm, seed).
+    def evaluate(self, arm: Arm, seed: int = 0, repeat: int = 0) -> dict[str, Measurement]:
+        """What the arm's trial number `repeat` measures; equal for equal arguments.
 
         Raises: ValueError if the arm lies outside the space.
         """
@@ -57,7 +57,8 @@ class Problem:
             raise ValueError(f"{self.name}: the arm lies outside the space: {problems}")
         values = self.true_values(arm)
         sems = self.known_sems(arm) if self.known_sems is not None else {}
-        rng = np.random.default_rng((seed, int(arm.signature[:16], 16)))
+        drawn_from = (seed, int(arm.signature[:16], 16), *([repeat] if repeat else []))
+        rng = np.random.default_rng(drawn_from)
         measured = {}
         for metric, value in values.items():
             sd = self.noise_sd.get(metric)

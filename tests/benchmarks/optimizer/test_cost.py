@@ -20,3 +20,8 @@ def test_the_history_is_a_searchs():
     assert len({o.arm.signature for o in request.observations}) > 50
     assert request == request_after("auto", 60, 0)
     assert request.initial_trials < 60  # so that the model answers
+
+
+def test_a_failing_strategy_is_told_by_its_last_words(tmp_path):
+    with pytest.raises(RuntimeError, match="no_such"):
+        measure_costs("no_such", [15], [0], tmp_path)
