@@ -9,6 +9,7 @@ from service.cli_output import ExperimentArgument, JsonFlag
 
 if TYPE_CHECKING:
     from service.domain.measurement import Measurement
+    from service.domain.trial import Trial
     from service.schemas.fronts import Front, PickOption
 
 _PANEL = "Results"
@@ -60,7 +61,7 @@ def trials(
         (
             str(one.number),
             one.status.value,
-            one.source,
+            _source(one),
             *(_measured(one.measurements.get(metric)) for metric in metrics),
             one.reason or "",
         )
@@ -89,7 +90,7 @@ def trial(
         print_json(detail)
         return
     one = detail.trial
-    print(f"trial {one.number}: {one.status} ({one.source})")
+    print(f"trial {one.number}: {one.status} ({_source(one)})")
     if one.reason:
         print(f"  {one.reason}")
     print()
@@ -163,7 +164,7 @@ def print_front(found: "Front") -> None:
     )
     rows = [
         (
-            str(point.trial_number),
+            " + ".join(map(str, (point.trial_number, *point.replicates))),
             *(_measured(point.measurements[metric]) for metric in metrics),
             *([_probability(point.probability_on_front)] if is_told else []),
             *(_value(point.arm.parameters.get(name)) for name in telling[:6]),
@@ -199,6 +200,12 @@ def _print_predicted(found: "Front") -> None:
     if predicted.relative_expected_gain is not None:
         share = format_number(100 * predicted.relative_expected_gain, 3)
         print(f"the best next arm is expected to raise the hypervolume by {share} %")
+
+
+def _source(one: "Trial") -> str:
+    """Who proposed the arm; of a replicate, which trial it repeats."""
+    repeated = one.note.get("replicates")
+    return one.source if repeated is None else f"{one.source} of {repeated}"
 
 
 def _probability(probability: float | None) -> str:

@@ -17,10 +17,11 @@ class ReferencePoint(Value):
 
 
 class FrontPoint(Value):
-    """One trial that carries every objective.
+    """One arm that carries every objective, under the number of the first trial that ran it.
 
     feasible: it ended on its own terms and meets the outcome constraints.
     cost: the seconds really spent on it; a shared training was paid by another trial.
+    replicates: the trials that ran the arm again; the measurements are pooled over all of them.
     probability_on_front: that no other arm tried so far is truly better, as the model sees it;
         None where the model has not seen the trial.
     """
@@ -31,6 +32,7 @@ class FrontPoint(Value):
     on_front: bool
     feasible: bool
     cost: TrialCost = TrialCost()
+    replicates: tuple[int, ...] = ()
     probability_on_front: Probability | None = None
 
 

@@ -13,6 +13,7 @@ from service.domain.insight import Insight, predicted_front, probabilities_on_fr
 from service.domain.objective import Objective
 from service.domain.pareto import Points, is_non_dominated, oriented
 from service.domain.reference_point import choose_reference_point, in_own_units
+from service.domain.replicates import pool_replicates
 from service.domain.trial import Trial, TrialStatus
 
 
@@ -24,13 +25,15 @@ def observe_front(
 ) -> Front:
     """The feasible non-dominated trials, and at most `max_others` of the others.
 
+    Replicates are pooled with the trial that they repeat into one point.
     insight: what the model makes of the trials, to stand beside what was observed.
 
     Others are the dominated, those outside the constraints, and the infeasible that were
     measured all the same; of too many, some evenly spaced by trial number are kept.
     """
     objectives = experiment.spec.objectives
-    feasible, points = _feasible_points(experiment, trials)
+    pooled = pool_replicates(trials)
+    feasible, points = _feasible_points(experiment, [one.trial for one in pooled])
     reference = choose_reference_point(objectives, points)
     best = is_non_dominated(points)
     on_front = {trial.number for trial, stands in zip(feasible, best, strict=True) if stands}
@@ -43,11 +46,12 @@ def observe_front(
             measurements=trial.measurements,
             on_front=trial.number in on_front,
             feasible=trial.number in feasible_numbers,
-            cost=trial.cost,
+            cost=one.cost,
+            replicates=one.replicates,
             probability_on_front=probabilities.get(trial.arm.signature),
         )
-        for trial in trials
-        if is_observed(trial, objectives)
+        for one in pooled
+        if is_observed(trial := one.trial, objectives)
         or (trial.status is TrialStatus.INFEASIBLE and has_every_objective(trial, objectives))
     ]
     front = [point for point in shown if point.on_front]
@@ -75,11 +79,13 @@ def trace_hypervolume(experiment: Experiment, trials: Sequence[Trial]) -> Hyperv
     """The hypervolume after each observed trial, in the order in which they ended.
 
     One reference point, that of all the trials, serves the whole trace, so that it never
-    falls. Trials outside the constraints count as completed and add nothing. While no
-    reference point can be told, every hypervolume is 0.
+    falls. Trials outside the constraints count as completed and add nothing, and so do
+    replicates: an arm counts from its first trial on, by what all its trials measured. While
+    no reference point can be told, every hypervolume is 0.
     """
     objectives = experiment.spec.objectives
-    feasible, points = _feasible_points(experiment, trials)
+    pooled = [one.trial for one in pool_replicates(trials)]
+    feasible, points = _feasible_points(experiment, pooled)
     reference = choose_reference_point(objectives, points)
     grown = GrowingHypervolume(np.zeros(len(objectives)) if reference is None else reference)
     point_of = {trial.number: point for trial, point in zip(feasible, points, strict=True)}

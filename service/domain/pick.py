@@ -12,6 +12,7 @@ from service.domain.measurement import Measurement
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.pareto import is_non_dominated, oriented
 from service.domain.pick_explanation import explain_pick
+from service.domain.replicates import pool_replicates
 from service.domain.trial import Trial
 
 
@@ -94,26 +95,29 @@ def _ranked_options(
     ranking: Sequence[Objective],
     probabilities: Mapping[str, float],
 ) -> list[PickOption]:
-    """Every feasible trial with its probabilities, the best by `ranking` first."""
-    feasible = [trial for trial in trials if is_feasible(trial, experiment.spec)]
-    points = oriented(ranking, [trial.measurements for trial in feasible])
+    """Every feasible trial, pooled with its replicates, with its probabilities; best first."""
+    pooled = pool_replicates(trials)
+    feasible = [one for one in pooled if is_feasible(one.trial, experiment.spec)]
+    points = oriented(ranking, [one.trial.measurements for one in feasible])
     options = [
         PickOption(
             point=FrontPoint(
-                trial_number=trial.number,
-                arm=trial.arm,
-                measurements=trial.measurements,
+                trial_number=one.trial.number,
+                arm=one.trial.arm,
+                measurements=one.trial.measurements,
                 on_front=bool(on_front),
                 feasible=True,
-                probability_on_front=probabilities.get(trial.arm.signature),
+                cost=one.cost,
+                replicates=one.replicates,
+                probability_on_front=probabilities.get(one.trial.arm.signature),
             ),
             probability_within={
-                bound.metric: probability_within(trial.measurements[bound.metric], bound)
+                bound.metric: probability_within(one.trial.measurements[bound.metric], bound)
                 for bound in bounds
-                if bound.metric in trial.measurements
+                if bound.metric in one.trial.measurements
             },
         )
-        for trial, on_front in zip(feasible, is_non_dominated(points), strict=True)
+        for one, on_front in zip(feasible, is_non_dominated(points), strict=True)
     ]
     order = sorted(
         range(len(options)),

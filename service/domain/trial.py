@@ -98,11 +98,16 @@ MANUAL_SOURCE = "manual"
 """The source of the arms that a person chose."""
 
 TrialSource = Annotated[str, Field(max_length=50)]
-"""Who proposed the arm: an optimizer strategy's name, `manual`, or `fallback` (quasi-random)."""
+"""Who proposed the arm: an optimizer strategy's name, `manual`, `fallback` or `replicate`."""
 
 FALLBACK_SOURCE = "fallback"
-REPLICATE_SOURCE = "replicate"
 """The source of quasi-random arms that stand in for the model's."""
+
+REPLICATE_SOURCE = "replicate"
+"""The source of trials that run an arm again for the sake of its noise.
+
+Their note's `replicates` is the number of the trial that they repeat.
+"""
 
 
 class Stage(Value):

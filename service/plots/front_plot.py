@@ -190,6 +190,8 @@ def _marks(
 
 def _hover(mark: Mark, front: Front, *, with_parameters: bool) -> str:
     lines = [f"<b>Trial {mark.point.trial_number}</b>"]
+    if mark.point.replicates:
+        lines.append(f"pooled with {describe_trials(mark.point.replicates)}, which ran it again")
     for objective in front.objectives:
         value = format_measurement(mark.point.measurements[objective.metric])
         unit = front.units.get(objective.metric, "")

@@ -28,7 +28,14 @@ def summarize_front(front: Front) -> str:
             f"{word} {objective.metric} {with_unit(value, unit)} (trial {best.trial_number})"
         )
     stand = "stands" if len(front.front) == 1 else "stand"
-    return f"{len(front.front)} of {total} trials {stand} on the front: {'; '.join(bests)}."
+    repeats = sum(len(point.replicates) for point in (*front.front, *front.others))
+    pooled = (
+        f" {repeats} more {'trial' if repeats == 1 else 'trials'} ran one of them again; their "
+        "measurements are pooled."
+        if repeats
+        else ""
+    )
+    return f"{len(front.front)} of {total} trials {stand} on the front: {'; '.join(bests)}.{pooled}"
 
 
 def explain_stop(front: Front) -> str:

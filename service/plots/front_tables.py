@@ -26,7 +26,8 @@ def front_table(front: Front) -> str:
         heads += '<th scope="col">p(on front)<small>as the model sees it</small></th>'
     rows = "".join(
         f'<tr data-trial="{point.trial_number}"><th scope="row">'
-        f'<a href="#arm-{point.trial_number}">{point.trial_number}</a></th>'
+        f'<a href="#arm-{point.trial_number}">{point.trial_number}</a>'
+        f"{_repeats_note(point)}</th>"
         + "".join(f"<td>{_measured(point, metric)}</td>" for metric in metrics)
         + (f"<td>{probability_text(point.probability_on_front)}</td>" if is_told else "")
         + "</tr>"
@@ -36,6 +37,13 @@ def front_table(front: Front) -> str:
         "The trials on the front, mean ± standard error",
         f'<thead><tr><th scope="col">trial</th>{heads}</tr></thead><tbody>{rows}</tbody>',
     )
+
+
+def _repeats_note(point: FrontPoint) -> str:
+    """Which trials ran the arm again, their measurements being pooled with the first's."""
+    if not point.replicates:
+        return ""
+    return f"<small> with {', '.join(map(str, point.replicates))}</small>"
 
 
 def predicted_table(predicted: PredictedFront, front: Front) -> str:

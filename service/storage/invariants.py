@@ -17,6 +17,8 @@ from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import (
+    MANUAL_SOURCE,
+    REPLICATE_SOURCE,
     TRIAL_TRANSITIONS,
     AttemptOutcome,
     StageStatus,
@@ -100,9 +102,14 @@ def _experiment(experiment: Experiment, found: list[Trial]) -> Iterator[str]:
     spent = experiment.trials_created == experiment.budget_trials
     if going_on and not unfinished and (spent or experiment.stopped_by is not None):
         yield f"I1 {name}: {experiment.status} although nothing is left to do"
-    signatures = [trial.arm.signature for trial in found if trial.source != "manual"]
+    repeating = (MANUAL_SOURCE, REPLICATE_SOURCE)
+    signatures = [trial.arm.signature for trial in found if trial.source not in repeating]
     if len(set(signatures)) != len(signatures):
         yield f"I13 {name}: the optimizer's arms repeat"
+    arms = {trial.number: trial.arm for trial in found}
+    for trial in found:
+        if trial.source == REPLICATE_SOURCE and trial.arm != arms.get(trial.note["replicates"]):
+            yield f"I13 {name}: trial {trial.number} repeats no other trial's arm"
 
 
 def _arm(experiment: Experiment, trial: Trial) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """Keeps candidates ready ahead of demand, the best first, never beyond the budget."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, repeat
 
 from sqlalchemy import Connection
 
 from service.domain.experiment import Experiment
-from service.domain.trial import StageKind, Trial, TrialStatus
+from service.domain.trial import REPLICATE_SOURCE, StageKind, Trial, TrialStatus
 from service.optimizer.auto import needs_model
 from service.optimizer.optimizer import Observation, Suggestion, SuggestRequest
 from service.storage.candidates import (
@@ -31,6 +31,8 @@ from service.storage.experiments import (
 from service.storage.trials import (
     insert_candidate,
     known_signatures,
+    repeatable_trials,
+    running_signatures,
     trial_by_id,
     trials_of_experiment,
 )
@@ -128,12 +130,15 @@ def renew_pool(
     }
     first_rank = 1 if asked_about else _behind_all(pool.candidates)
     kept = []
+    repeated = _repeated_trials(connection, experiment.id, suggestions)
     for rank, suggestion in enumerate(suggestions, first_rank):
-        candidate = open_to_change.pop(suggestion.arm.signature, None)
-        if candidate is not None:
-            proposal = _proposal(experiment, suggestion, rank, learnt_from)
-            confirm_arm(connection, experiment.id, candidate, proposal)
-            kept.append(candidate.number)
+        candidate = open_to_change.get(suggestion.arm.signature)
+        if candidate is None or _is_replicate(candidate) != _is_replicate(suggestion):
+            continue
+        proposal = _proposal(experiment, suggestion, rank, learnt_from, repeated)
+        confirm_arm(connection, experiment.id, candidate, proposal)
+        kept.append(candidate.number)
+        del open_to_change[suggestion.arm.signature]
     new = _new_proposals(connection, experiment, suggestions, count(first_rank), learnt_from)
     # The worst go first, should there be fewer new arms than places.
     poor = list(open_to_change.values())[::-1]
@@ -178,22 +183,52 @@ def _new_proposals(
     ranks: Iterable[int],
     learnt_from: int | None,
 ) -> list[Proposal]:
-    """The suggestions whose arms no trial has yet, each once; one rank for every suggestion."""
+    """The suggestions whose arms no trial has yet, each once; one rank for every suggestion.
+
+    A replicate is let through if a trial has completed its arm and none is running it now.
+    """
     known = known_signatures(connection, experiment.id, [s.arm.signature for s in suggestions])
+    repeated = _repeated_trials(connection, experiment.id, suggestions)
+    under_way = running_signatures(connection, experiment.id, list(repeated))
     new = []
     for rank, suggestion in zip(ranks, suggestions, strict=False):
-        if suggestion.arm.signature not in known:
-            known.add(suggestion.arm.signature)
-            new.append(_proposal(experiment, suggestion, rank, learnt_from))
+        signature = suggestion.arm.signature
+        if _is_replicate(suggestion):
+            is_wanted = signature in repeated and signature not in under_way
+        else:
+            is_wanted = signature not in known
+        if is_wanted:
+            new.append(_proposal(experiment, suggestion, rank, learnt_from, repeated))
+            known.add(signature)
+            under_way.add(signature)
     return new
 
 
+def _is_replicate(one: Suggestion | Candidate) -> bool:
+    return one.source == REPLICATE_SOURCE
+
+
+def _repeated_trials(
+    connection: Connection, experiment_id: str, suggestions: Sequence[Suggestion]
+) -> dict[str, int]:
+    """By arm signature, the number of the trial that each suggested replicate would repeat."""
+    signatures = [s.arm.signature for s in suggestions if _is_replicate(s)]
+    return repeatable_trials(connection, experiment_id, signatures) if signatures else {}
+
+
 def _proposal(
-    experiment: Experiment, suggestion: Suggestion, rank: int, learnt_from: int | None
+    experiment: Experiment,
+    suggestion: Suggestion,
+    rank: int,
+    learnt_from: int | None,
+    repeated: Mapping[str, int],
 ) -> Proposal:
     require_finite(suggestion.note, "note")
     arm = experiment.space.canonical(suggestion.arm.parameters)
-    return Proposal(arm, suggestion.source, suggestion.note, rank, learnt_from)
+    note = suggestion.note
+    if _is_replicate(suggestion):
+        note = note | {"replicates": repeated[suggestion.arm.signature]}
+    return Proposal(arm, suggestion.source, note, rank, learnt_from)
 
 
 def _behind_all(candidates: Sequence[Candidate]) -> int:

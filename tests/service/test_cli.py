@@ -20,9 +20,11 @@ from service.cli import app as command_line
 from service.cli_output import run_plainly
 from service.client import Client
 from service.domain.insight import Forecast, Insight, Prediction
+from service.optimizer.optimizer import Suggestion
 from service.settings import Settings
 from service.storage.database import Database
 from service.use_cases.keep_insight import keep_insight
+from service.use_cases.top_up_candidates import add_candidates
 from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC
 from tests.service.test_client import Through
 
@@ -139,6 +141,23 @@ def test_the_model_s_view_is_shown_beside_the_front(
     ) in said
     _, said, _ = run("pick", "own-loop", "--latency-ms", "6")
     assert "on the true front with p = 0.625, as the model sees it" in said
+
+
+def test_repeats_are_named_with_what_they_repeat(
+    served: Client, searched: None, run: Run, api_database: Database
+) -> None:
+    arm = Arm(parameters={"x": 0.2, "kind": "plain"})
+    repeat = Suggestion(arm=arm, source="replicate", note={"why": "noise"})
+    with api_database.write() as connection:
+        experiment_id = served.read_experiment("own-loop").experiment.id
+        (trial,) = add_candidates(connection, experiment_id, [repeat])
+    served.tell("own-loop", trial.number, {"error": {"mean": 0.6, "sem": 0.01}, "latency_ms": 10})
+    _, said, _ = run("trials", "own-loop")
+    assert "replicate of 1" in said
+    _, said, _ = run("trial", "own-loop", "3")
+    assert "trial 3: completed (replicate of 1)" in said
+    _, said, _ = run("front", "own-loop")
+    assert any("1 + 3" in line and "0.55" in line for line in said.splitlines())
 
 
 def test_create_list_show_and_steer(served: Client, run: Run, file: Path) -> None:

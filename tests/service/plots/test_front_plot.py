@@ -88,3 +88,11 @@ def test_the_model_s_front_has_marks_of_its_own_with_bars():
     assert "never tried" in never.hovertext[0]
     assert "width = " in never.hovertext[0]
     assert tried.customdata is None  # a table's row of a trial is tied to what was measured
+
+
+def test_a_mark_of_several_trials_names_them():
+    front, _ = make_front()
+    point = front.front[0].model_copy(update={"replicates": (30, 31)})
+    (figure,) = front_figures(front.model_copy(update={"front": (point, *front.front[1:])}))
+    hovers = [text for trace in figure.data for text in trace.hovertext or ()]
+    assert sum("pooled with trials 30, 31, which ran it again" in text for text in hovers) == 1

@@ -90,3 +90,12 @@ def test_arms_are_named_by_their_trials():
     assert describe_trials(()) == "never tried"
     assert describe_trials((3,)) == "trial 3"
     assert describe_trials((3, 9)) == "trials 3, 9"
+
+
+def test_pooled_repeats_are_told():
+    front = front_at((0.1, 9), (0.5, 1))
+    point = front.front[0].model_copy(update={"replicates": (7, 8)})
+    said = summarize_front(front.model_copy(update={"front": (point, front.front[1])}))
+    assert said.startswith("2 of 2 trials stand on the front")
+    assert said.endswith("2 more trials ran one of them again; their measurements are pooled.")
+    assert "pooled" not in summarize_front(front)

@@ -127,3 +127,11 @@ def test_the_probability_of_being_on_the_front_has_a_column_where_it_is_told():
     assert "<td>1.00</td>" in front_table(front)
     assert "p(on front)" not in front_table(make_front()[0])
     assert probability_text(None) == "\N{EN DASH}"
+
+
+def test_a_point_of_several_trials_names_them():
+    front, _ = make_front()
+    point = front.front[0].model_copy(update={"replicates": (30, 31)})
+    table = front_table(front.model_copy(update={"front": (point, *front.front[1:])}))
+    assert f">{point.trial_number}</a><small> with 30, 31</small></th>" in table
+    assert "with" not in front_table(front)
