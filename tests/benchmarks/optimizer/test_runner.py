@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from benchmarks.optimizer.__main__ import main, seed_range
@@ -115,3 +117,26 @@ def test_the_plan_gives_every_peer_five_seeds_of_every_problem(monkeypatch, tmp_
     # Vizier's default takes no outcome constraints
     assert missing == {("c2_dtlz2", "vizier", seed) for seed in range(5)}
     assert failures
+
+
+def test_a_killed_runner_takes_its_child_along_and_leaves_no_half_result(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.optimizer", "run", "--seeds", "0"]
+    command += ["--problems", "penicillin", "--optimizers", "sobol", "--trials", "100000"]
+    runner = subprocess.Popen([*command, "--results", str(tmp_path)], stdout=subprocess.DEVNULL)
+    children: list[psutil.Process] = []
+    try:
+        for _ in range(200):
+            children = psutil.Process(runner.pid).children()
+            if any("one" in child.cmdline() for child in children):
+                break
+            time.sleep(0.1)
+    finally:
+        runner.kill()
+        runner.wait()
+    assert children
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    for process in alive:
+        process.kill()
+    assert not alive
+    assert gone
+    assert list(tmp_path.iterdir()) == []
