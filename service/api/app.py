@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
@@ -53,6 +54,9 @@ _ROUTERS = tuple(
         health,
     )
 )
+
+_THREADS = 100
+"""So many requests are worked on at once; most of these wait for their turn to write."""
 
 
 def create_app(
@@ -123,6 +127,7 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
         # Beside the first requests: the first claim is not to pay for the imports.
         warm = asyncio.create_task(asyncio.to_thread(warm_up))
         times = settings.times

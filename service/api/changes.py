@@ -114,8 +114,12 @@ class ChangeWatch:
         loop = asyncio.get_running_loop()
         end = loop.time() + wait_s
         with self.place():
+            # Most find something at once, and need not know what was the newest event before.
+            given = await run_in_threadpool(attempt)
+            if given is not None or wait_s <= 0 or self.is_closing():
+                return given
             while True:
-                seen = await self.newest() if wait_s > 0 else 0
+                seen = await self.newest()
                 given = await run_in_threadpool(attempt)
                 if given is not None or self.is_closing():
                     return given

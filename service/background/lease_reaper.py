@@ -1,4 +1,7 @@
-"""Ends leases that nobody renewed, and at a server's start lets the living ones live on."""
+"""Ends leases that nobody renewed, and at a server's start lets the living ones live on.
+
+Also keeps the house in the same rhythm: forgets old replies, and checkpoints SQLite's log.
+"""
 
 import asyncio
 import logging
@@ -60,6 +63,7 @@ async def _reap_for_ever(database: Database, reap_s: float) -> None:
         await asyncio.sleep(reap_s)
         try:
             await asyncio.to_thread(reap_once, database)
+            await asyncio.to_thread(database.checkpoint)
             if loop.time() >= forget_at:
                 await asyncio.to_thread(forget_replies, database)
                 forget_at = loop.time() + _FORGET_EVERY_S

@@ -1,5 +1,7 @@
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select, text
@@ -166,3 +168,46 @@ def test_events_of_a_transaction_that_failed_are_gone(database: Database) -> Non
 def test_text_stays_as_it_is_unless_no_database_could_hold_it() -> None:
     assert storable_text("wörld 🎉\n") == "wörld 🎉\n"
     assert storable_text("a\x00\ud800b") == "a\ufffd\ufffdb"
+
+
+def test_another_process_gets_its_turn_soon_after_a_long_write(tmp_path: Path) -> None:
+    """SQLite's own wait for a lock would look again only every 0.1 s by then."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    one, other = Database(url), Database(url)  # each its own queue, as in two processes
+    one.upgrade()
+    late_s: list[float] = []
+    for _ in range(5):
+        released: list[float] = []
+
+        def hold(released: list[float] = released) -> None:
+            with one.write():
+                held.set()
+                time.sleep(0.3)
+                released.append(time.perf_counter())
+
+        held = threading.Event()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(5)
+        with other.write():
+            late_s.append(time.perf_counter() - released[0])
+        thread.join(5)
+    assert min(late_s) < 0.03
+    one.dispose()
+    other.dispose()
+
+
+def test_a_checkpoint_empties_the_log_beside_a_reader(tmp_path: Path) -> None:
+    path = tmp_path / "checked.db"
+    database = Database(f"sqlite:///{path}")
+    database.upgrade()
+    created(database, worker_spec())
+    log = path.with_name("checked.db-wal")
+    with database.read() as connection:
+        connection.execute(text("SELECT 1"))
+        database.checkpoint()
+    written = log.stat().st_size
+    for number in range(3):
+        created(database, worker_spec(name=f"again-{number}"))
+    assert log.stat().st_size == written  # it began anew at the front
+    database.dispose()
