@@ -15,6 +15,7 @@ from service.use_cases.stop_trial import stop_trial
 from service.use_cases.top_up_candidates import suggestion_request
 from tests.conftest import FakeClock
 from tests.service.toy_experiments import (
+    BOTH_TOY_SPACES,
     completed,
     created,
     registered,
@@ -206,3 +207,24 @@ def test_infeasible_trials_do_not_count_as_completed(database: Database, clock: 
             connection, experiment_id, AttachRequest(parameters=arm, infeasible_reason="diverged")
         )
         assert find_experiment(connection, experiment_id).stopped_by is None
+
+
+def test_what_is_only_measured_ahead_is_cancelled_too(database: Database, clock: FakeClock) -> None:
+    experiment_id = searching(database, search_space="quick-toy")
+    meter = registered(database, "meter", search_spaces=BOTH_TOY_SPACES, stages=["measure"])
+    worker = registered(database, search_spaces=BOTH_TOY_SPACES, stages=["train"])
+    topped_up(database, experiment_id, 1, 2)
+    for _ in range(2):
+        measure = surely_claimed(database, meter)
+        assert measure.stage_kind == "measure"
+        completed(database, measure)
+    in_training = surely_claimed(database, worker)
+    assert in_training.stage_kind == "train"
+    attached(database, clock, experiment_id, *[0.5] * 5)
+    view = view_of(database, experiment_id)
+    assert (view.trial_counts["running"], view.trial_counts["cancelled"]) == (1, 1)
+    completed(database, in_training)
+    assert view_of(database, experiment_id).experiment.status == "completed"
+    steered(database, resume, experiment_id)
+    # Its measurement stands; the training is all that is left to do.
+    assert surely_claimed(database, worker).stage_kind == "train"
