@@ -101,6 +101,17 @@ def trial(
     rows = [(name, _measured(value), value.unit) for name, value in one.measurements.items()]
     print_table(("metric", "value", "unit"), rows, "Nothing measured yet.")
     print()
+    stages = [
+        (
+            stage.name,
+            stage.status.value,
+            f"{stage.spent_s:.1f}",
+            "" if stage.shared_with is None else f"done by trial {stage.shared_with}",
+        )
+        for stage in one.stages
+    ]
+    print_table(("stage", "status", "seconds spent", ""), stages, "No stage.")
+    print()
     attempts = [
         (
             attempt.stage,

@@ -24,12 +24,16 @@ def front_table(front: Front) -> str:
     is_told = any(point.probability_on_front is not None for point in front.front)
     if is_told:
         heads += '<th scope="col">p(on front)<small>as the model sees it</small></th>'
+    is_paid = any(point.cost.spent_s for point in front.front)
+    if is_paid:
+        heads += '<th scope="col">cost<small>h:min:s of all attempts</small></th>'
     rows = "".join(
         f'<tr data-trial="{point.trial_number}"><th scope="row">'
         f'<a href="#arm-{point.trial_number}">{point.trial_number}</a>'
         f"{_repeats_note(point)}</th>"
         + "".join(f"<td>{_measured(point, metric)}</td>" for metric in metrics)
         + (f"<td>{probability_text(point.probability_on_front)}</td>" if is_told else "")
+        + (f"<td>{_cost(point)}</td>" if is_paid else "")
         + "</tr>"
         for point in front.front
     )
@@ -37,6 +41,16 @@ def front_table(front: Front) -> str:
         "The trials on the front, mean ± standard error",
         f'<thead><tr><th scope="col">trial</th>{heads}</tr></thead><tbody>{rows}</tbody>',
     )
+
+
+def _cost(point: FrontPoint) -> str:
+    """The time really spent on the trial, and which one paid for a training that it shares."""
+    if not point.cost.spent_s:
+        return _ABSENT
+    spent = _duration(sum(point.cost.spent_s.values()))
+    if point.cost.shared_with is None:
+        return spent
+    return f"{spent}<small> trained by {point.cost.shared_with}</small>"
 
 
 def _repeats_note(point: FrontPoint) -> str:

@@ -2,6 +2,7 @@ import re
 
 from search_spaces.arm import Arm
 from service.domain.front import FrontPoint
+from service.domain.trial import TrialCost
 from service.plots.front_tables import (
     arms_table,
     front_table,
@@ -45,6 +46,24 @@ def test_the_front_has_a_row_per_trial_with_its_noise():
     ]
     assert [cells(row)[0] for row in body] == [str(p.trial_number) for p in front.front]
     assert " ± 0.010" in body[0]
+
+
+def test_the_front_says_what_its_trials_cost():
+    front, _ = make_front()
+    costs = [
+        TrialCost(spent_s={"train": 58.2, "measure": 18.5}),
+        TrialCost(spent_s={"train": 0.0, "measure": 4.1}, shared_with=7),
+    ]
+    paid = [
+        point.model_copy(update={"cost": cost})
+        for point, cost in zip(front.front, costs, strict=False)
+    ]
+    rest = front.front[len(paid) :]
+    head, *body = rows(front_table(front.model_copy(update={"front": (*paid, *rest)})))
+    assert cells(head)[-1] == "costh:min:s of all attempts"
+    assert cells(body[0])[-1] == "1:17"
+    assert cells(body[1])[-1] == "0:04 trained by 7"
+    assert all(cells(row)[-1] == "\N{EN DASH}" for row in body[2:])
 
 
 def test_tables_can_be_reached_by_keyboard():
