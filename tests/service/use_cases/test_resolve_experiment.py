@@ -73,7 +73,7 @@ def narrowed(*parameters: dict, constraints: tuple[str, ...] = ()) -> ParameterS
 def test_the_version_is_pinned_and_the_initial_trials_counted() -> None:
     resolved = resolve_experiment(worker_spec(budget=24), REGISTRY)
     assert resolved.spec.search_space.version == 3
-    assert resolved.spec.optimizer.initial_trials == 6  # 2 x 3 parameters, less than 24 / 3
+    assert resolved.spec.optimizer.initial_trials == 5  # a fifth of the budget
     assert [metric.name for metric in resolved.metrics][:4] == [
         "error",
         "loss",
@@ -84,10 +84,10 @@ def test_the_version_is_pinned_and_the_initial_trials_counted() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "given", "initial"),
-    [(1, None, 1), (3, None, 3), (4, None, 4), (13, None, 5), (48, None, 16), (1000, None, 16),
+    [(1, None, 1), (3, None, 3), (4, None, 4), (13, None, 4), (24, None, 5), (1000, None, 6),
      (24, 9, 9), (4, 9, 9)],
 )  # fmt: skip
-def test_a_third_of_the_budget_is_quasi_random(
+def test_a_handful_of_trials_comes_before_the_models(
     budget: int, given: int | None, initial: int
 ) -> None:
     spec = wide_spec(budget=budget, optimizer={"initial_trials": given})
