@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu bench-optimizer clean
+.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu bench-optimizer bench-asynchrony clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -64,6 +64,11 @@ bench-optimizer: $(VENV)/.installed-dev ## our optimizer and its peers; goes on 
 	$(BIN)/python -m benchmarks.optimizer run --optimizers auto --trials 100
 	$(BIN)/python -m benchmarks.optimizer peers
 	$(BIN)/python -m benchmarks.optimizer table
+
+bench-asynchrony: $(VENV)/.installed-dev ## latency of a lease and idle share of workers (over an hour)
+	$(BIN)/python -m benchmarks.asynchrony latency --loads steady brisk burst saturated
+	$(BIN)/python -m benchmarks.asynchrony idle
+	$(BIN)/python -m benchmarks.asynchrony table
 
 clean: ## remove the virtual environment and the demo's folder
 	rm -rf $(VENV) $(DEMO_FOLDER)

@@ -178,14 +178,14 @@ def test_another_process_gets_its_turn_soon_after_a_long_write(tmp_path: Path) -
     late_s: list[float] = []
     for _ in range(5):
         released: list[float] = []
+        held = threading.Event()
 
-        def hold(released: list[float] = released) -> None:
+        def hold(held: threading.Event = held, released: list[float] = released) -> None:
             with one.write():
                 held.set()
                 time.sleep(0.3)
                 released.append(time.perf_counter())
 
-        held = threading.Event()
         thread = threading.Thread(target=hold)
         thread.start()
         held.wait(5)

@@ -1,0 +1,46 @@
+"""A slice of the benchmark against a real server: it runs, and nobody waits for long."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.asynchrony import idle_share, lease_latency
+from benchmarks.asynchrony.lease_latency import percentile
+from benchmarks.asynchrony.records import keep, text_of, write_table
+
+FAR_FROM_IDLE_PERCENT = 30.0
+"""The bar is 1 % with 20 s trials on a quiet machine; these last 2 s, on whatever machine."""
+
+
+@pytest.mark.slow
+def test_leases_come_from_a_warm_pool_and_are_counted(tmp_path: Path) -> None:
+    run = lease_latency.run("sqlite", "brisk", 4, 4.0, tmp_path)
+    assert run.leases >= 4
+    assert 0 < run.p50_ms <= run.p99_ms <= run.worst_ms < 5_000
+    assert run.server_ms > 0
+    results, table = tmp_path / "results.jsonl", tmp_path / "table.md"
+    keep(run, results)
+    keep(run, results)
+    write_table(results, table)
+    assert f"| sqlite | brisk | 4 | 2 | {2 * run.leases} |" in table.read_text()
+
+
+@pytest.mark.slow
+def test_workers_are_hardly_idle_and_every_trial_is_accounted_for(tmp_path: Path) -> None:
+    run = idle_share.run("sqlite", 2, 12.0, strategy="sobol", pace=0.1, folder=tmp_path)
+    assert run.trials >= 4
+    assert sum(run.sources.values()) >= run.trials
+    assert set(run.sources) == {"sobol"}
+    assert run.idle_percent < FAR_FROM_IDLE_PERCENT
+    results = tmp_path / "results.jsonl"
+    keep(run, results)
+    rows = text_of([json.loads(line) for line in results.read_text().splitlines()])
+    assert f"| sqlite | sobol | 2 | 1 | {run.minutes:.3g} | {run.trials} |" in rows
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 50), (0.99, 99), (0.991, 100), (1.0, 100), (0.0, 1)]
+)
+def test_a_percentile_is_a_value_that_was_measured(share: float, expected: int) -> None:
+    assert percentile(list(range(1, 101)), share) == expected
