@@ -1,7 +1,8 @@
 """Asks the model, between suggestions, what it makes of experiments as they stand.
 
-Only an idle model process is asked, about one experiment at a time, and about each no more
-often than the answers' own cost allows. A failure costs nothing but the insight.
+Only a model process that has been idle for a while is asked, lest a suggestion has to wait; about
+one experiment at a time, and about each no more often than the answers' own cost allows. A
+failure costs nothing but the insight.
 """
 
 import logging
@@ -26,7 +27,13 @@ INSIGHT_EVERY_S = 5.0
 LOOK_EVERY_S = 2.0
 """Whether something is due is asked of the database no more often than that."""
 
-COST_SHARE = 0.2
+IDLE_FIRST_S = 1.0
+"""So long the model has to have been idle: where results come thick and fast, pools go first."""
+
+STARVED_AFTER_S = 60.0
+"""What has been due for so long is asked for even so."""
+
+COST_SHARE = 0.1
 """Of the time between two looks at an experiment, the model spends at most this share on them."""
 
 INSIGHT_LIMIT_S = 120.0
@@ -97,6 +104,7 @@ class InsightDesk:
         self._clock = clock
         self._question: _Question | None = None
         self._rests: dict[str, _Rest] = {}
+        self._due_since: dict[str, float] = {}
         self._look_again_at = clock()
 
     @property
@@ -104,8 +112,8 @@ class InsightDesk:
         """Whether the model is answering a question from here."""
         return self._question is not None
 
-    def look_into_one(self) -> bool:
-        """Asks the model, if it is idle, about the experiment whose turn it is.
+    def look_into_one(self, idle_s: float) -> bool:
+        """Asks the model about the experiment whose turn it is, if it has been idle so long.
 
         Starts the model process where there is something to ask; whether there is.
         """
@@ -113,8 +121,12 @@ class InsightDesk:
             return True
         if self._clock() < self._look_again_at:
             return False
-        for experiment_id, ended_trials in self._insights.due():
-            if not self._may_be_asked(experiment_id, ended_trials):
+        due = [one for one in self._insights.due() if self._may_be_asked(*one)]
+        now = self._clock()
+        self._due_since = {id_: self._due_since.get(id_, now) for id_, _ in due}
+        for experiment_id, ended_trials in due:
+            is_starved = now - self._due_since[experiment_id] >= STARVED_AFTER_S
+            if idle_s < IDLE_FIRST_S and not is_starved:
                 continue
             if not self._model.is_ready:
                 self._model.start()
@@ -150,6 +162,7 @@ class InsightDesk:
 
     def _ask(self, experiment_id: str, ended_trials: int, request: SuggestRequest) -> None:
         self._question = _Question(experiment_id, ended_trials, self._clock())
+        self._due_since.pop(experiment_id, None)
         try:
             self._model.ask_insight(request)
         except ModelProcessDied as error:

@@ -73,6 +73,7 @@ class SuggestionRounds:
         self._failures: dict[str, int] = {}
         self._asked_at: dict[str, float] = {}
         self._model_needed_at = clock()
+        self._answered_at = -math.inf
 
     @property
     def is_model_busy(self) -> bool:
@@ -91,8 +92,10 @@ class SuggestionRounds:
             self._serve(need.experiment_id)
         self._serve_the_late(needs)
         self._mind_the_process()
-        if self._question is None and not self._waits and self._desk.look_into_one():
-            self._model_needed_at = self._clock()
+        if self._question is None and not self._waits:
+            idle_s = self._clock() - self._answered_at
+            if self._desk.look_into_one(idle_s):
+                self._model_needed_at = self._clock()
 
     def take_answer(self) -> None:
         """Puts the model's answer into its pool, if it has come; falls back if it failed."""
@@ -119,6 +122,7 @@ class SuggestionRounds:
         if self._question is None:
             raise RuntimeError("the model answered, yet was not asked")
         question, self._question = self._question, None
+        self._answered_at = self._clock()
         self._waits.pop(question.experiment_id, None)
         return question
 

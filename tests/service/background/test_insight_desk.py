@@ -6,9 +6,11 @@ import pytest
 
 from service.background import insight_desk
 from service.background.insight_desk import (
+    IDLE_FIRST_S,
     INSIGHT_EVERY_S,
     INSIGHT_LIMIT_S,
     LOOK_EVERY_S,
+    STARVED_AFTER_S,
     InsightDesk,
     Insights,
 )
@@ -93,11 +95,11 @@ class Scene:
         self.desk.take_answer()
         self.model.next = None
 
-    def asked_after(self, seconds: float) -> bool:
-        """Whether the desk asks after so long."""
+    def asked_after(self, seconds: float, *, idle_s: float = 9.0) -> bool:
+        """Whether the desk asks after so long, the model having been idle for `idle_s`."""
         self.clock.now += seconds
         before = self.model.asked
-        self.desk.look_into_one()
+        self.desk.look_into_one(idle_s)
         return self.model.asked > before
 
 
@@ -120,7 +122,7 @@ def test_one_experiment_is_asked_about_at_a_time(scene: Scene) -> None:
     assert scene.insights.kept == ["a", "b"]
 
 
-@pytest.mark.parametrize(("took_s", "pause_s"), [(0.1, INSIGHT_EVERY_S), (4.0, 20.0)])
+@pytest.mark.parametrize(("took_s", "pause_s"), [(0.1, INSIGHT_EVERY_S), (4.0, 40.0)])
 def test_each_is_asked_about_no_more_often_than_it_costs(
     scene: Scene, took_s: float, pause_s: float
 ) -> None:
@@ -129,6 +131,17 @@ def test_each_is_asked_about_no_more_often_than_it_costs(
     scene.insights.waiting = [("a", 4)]
     assert not scene.asked_after(pause_s - 0.1)
     assert scene.asked_after(LOOK_EVERY_S)
+
+
+def test_suggestions_go_first_until_an_insight_starves(scene: Scene) -> None:
+    assert not scene.asked_after(0, idle_s=IDLE_FIRST_S - 0.1)
+    for _ in range(29):
+        assert not scene.asked_after(LOOK_EVERY_S, idle_s=0.0)
+    assert scene.asked_after(LOOK_EVERY_S, idle_s=0.0)
+    scene.answered(Answer(insight=FOUND))
+    scene.insights.waiting = [("a", 4)]
+    assert not scene.asked_after(STARVED_AFTER_S, idle_s=0.0)  # due only now, after its pause
+    assert scene.asked_after(LOOK_EVERY_S, idle_s=IDLE_FIRST_S)
 
 
 def test_a_failure_waits_for_more_results_and_ever_longer(scene: Scene) -> None:
@@ -160,21 +173,21 @@ def test_a_death_and_a_hang_are_failures(scene: Scene) -> None:
 
 def test_a_cold_model_is_started_where_there_is_something_to_ask(scene: Scene) -> None:
     scene.model.is_ready = False
-    assert scene.desk.look_into_one()
+    assert scene.desk.look_into_one(9.0)
     assert (scene.model.starts, scene.model.asked) == (1, 0)
     scene.insights.waiting = []
     scene.clock.now += LOOK_EVERY_S
-    assert not scene.desk.look_into_one()
+    assert not scene.desk.look_into_one(9.0)
     assert scene.model.starts == 1
 
 
 def test_the_database_is_not_asked_all_the_time(scene: Scene) -> None:
     scene.insights.waiting = []
     for _ in range(10):
-        scene.desk.look_into_one()
+        scene.desk.look_into_one(9.0)
     assert scene.insights.looks == 1
     scene.clock.now += LOOK_EVERY_S
-    scene.desk.look_into_one()
+    scene.desk.look_into_one(9.0)
     assert scene.insights.looks == 2
 
 
@@ -189,7 +202,7 @@ def test_too_little_to_learn_from_is_not_asked_about_again(scene: Scene) -> None
 
 @pytest.fixture
 def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laboratory]:
-    for name in ("INSIGHT_EVERY_S", "LOOK_EVERY_S"):
+    for name in ("INSIGHT_EVERY_S", "LOOK_EVERY_S", "IDLE_FIRST_S"):
         monkeypatch.setattr(insight_desk, name, 0.1)
     made = Laboratory(f"sqlite:///{tmp_path / 'test.db'}")
     yield made
