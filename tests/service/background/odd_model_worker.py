@@ -27,6 +27,9 @@ class OddOptimizer:
                 time.sleep(3600)
             case "slow":
                 time.sleep(1.5)
+            case "fickle":  # every result changes its mind about everything
+                seed = request.seed + 1 + len(request.observations)
+                request = request.model_copy(update={"seed": seed, "replaceable": ()})
             case "crash":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "fail":

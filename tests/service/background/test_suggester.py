@@ -21,7 +21,7 @@ from service.schemas.trials import TellRequest
 from service.storage.database import Database
 from service.storage.events import Event, events_after
 from service.storage.experiments import find_experiment
-from service.storage.trials import trials_of_experiment
+from service.storage.trials import find_trial, trials_of_experiment
 from service.use_cases.create_experiment import create_experiment
 from service.use_cases.read_experiment import read_experiment
 from service.use_cases.tell_trial import tell_trial
@@ -75,11 +75,17 @@ class Laboratory:
     def tell_all(self, experiment_id: str) -> None:
         """Completes every candidate."""
         for trial in self.candidates(experiment_id):
-            x, y = (float(trial.arm.parameters[name]) for name in ("x", "y"))
+            self.tell(experiment_id, trial)
+
+    def tell(self, experiment_id: str, trial: Trial) -> None:
+        """Completes one, asked for or not."""
+        with self.database.write() as connection:
+            # Its arm may be another by now than when it was listed.
+            arm = find_trial(connection, experiment_id, trial.number).arm
+            x, y = (float(arm.parameters[name]) for name in ("x", "y"))
             found = {"error": Measurement(mean=x + y), "latency_ms": Measurement(mean=1 - x * y)}
-            with self.database.write() as connection:
-                request = TellRequest(trial_number=trial.number, measurements=found)
-                tell_trial(connection, experiment_id, request)
+            request = TellRequest(trial_number=trial.number, measurements=found)
+            tell_trial(connection, experiment_id, request)
 
     @contextmanager
     def suggesting(self, mischief: str, suggesters: int = 1) -> Iterator[None]:
@@ -142,6 +148,24 @@ def test_the_model_takes_over_after_the_quasi_random_trials(laboratory: Laborato
     assert laboratory.events("suggester_fallback") == []
 
 
+def test_results_change_the_pool_in_place(laboratory: Laboratory) -> None:
+    id_ = laboratory.create(strategy="auto", budget=6, pool_size=4, initial_trials=2)
+    with laboratory.suggesting("fickle"):
+        laboratory.fill(id_)
+        for trial in laboratory.candidates(id_)[:2]:
+            laboratory.tell(id_, trial)
+        laboratory.fill(id_, 4)
+        wait_for(lambda: {t.source for t in laboratory.candidates(id_)} == {"model"})
+        before = {trial.number: trial.arm for trial in laboratory.candidates(id_)}
+        first = min(before)
+        laboratory.tell(id_, laboratory.trials(id_)[first])
+        wait_for(lambda: len(laboratory.events("candidate_replaced")) >= 3)
+        after = {trial.number: trial.arm for trial in laboratory.candidates(id_)}
+    assert after.keys() == before.keys() - {first}
+    assert all(after[number] != before[number] for number in after)
+    assert laboratory.experiment(id_).trials_created == 6
+
+
 @pytest.mark.parametrize(
     ("mischief", "reason"),
     [
@@ -174,9 +198,7 @@ def test_a_failing_model_is_filled_in_for(
         assert reason in explanation
 
 
-def test_a_hung_model_is_replaced(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hung_model_is_replaced(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.background.suggestion_rounds.REST_S", 0.2)
     id_ = laboratory.create(strategy="auto", budget=200, suggestion_limit_s=0.5)
     with laboratory.suggesting("hang"):
