@@ -70,5 +70,8 @@ bench-asynchrony: $(VENV)/.installed-dev ## latency of a lease and idle share of
 	$(BIN)/python -m benchmarks.asynchrony idle
 	$(BIN)/python -m benchmarks.asynchrony table
 
+bench-early-stopping: $(VENV)/.installed-dev ## what early stopping saves on recorded learning curves
+	$(BIN)/python -m benchmarks.early_stopping replay
+
 clean: ## remove the virtual environment and the demo's folder
 	rm -rf $(VENV) $(DEMO_FOLDER)
