@@ -86,14 +86,22 @@ def predicted_front(
     """What of the insight stands beside the observed front, and how far it lags behind.
 
     ended_trials: how many trials there are by now that a model can learn from. Forecasts
-    that lack an objective are left out.
+    that lack an objective are left out; those of arms that were tried get their probability of
+    being on the front, where it is told.
     """
+    probabilities = probabilities_on_front(insight)
 
     def best_first(forecast: Forecast) -> list[float]:
         return [-one.sign * forecast.predictions[one.metric].mean for one in objectives]
 
     complete = [
-        forecast
+        forecast.model_copy(
+            update={
+                "probability_on_front": probabilities.get(
+                    forecast.arm.signature, forecast.probability_on_front
+                )
+            }
+        )
         for forecast in insight.predicted_front
         if all(objective.metric in forecast.predictions for objective in objectives)
     ]

@@ -18,7 +18,8 @@ from service.plots.front_summary import (
     explain_reference,
     summarize_front,
 )
-from service.plots.panels import Line, Mark, Panel, PredictedMark, panels_of
+from service.plots.panels import Line, Mark, Panel, panels_of
+from service.plots.predicted_marks import PredictedGroup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,13 +142,8 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     if panel.corners:
         x, y = zip(*panel.corners, strict=True)
         axes.plot(x, y, color=palette.FRONT, lw=1.8, label=panel.line_label, zorder=3)
-    for is_tried, name, marker in (
-        (True, "predicted front", "s"),
-        (False, "predicted, never tried", "^"),
-    ):
-        predicted = [mark for mark in panel.predicted if mark.forecast.is_tried is is_tried]
-        if predicted:
-            _draw_predicted(axes, predicted, name, marker)
+    for group in panel.predicted:
+        _draw_predicted(axes, group)
     if panel.front:
         _draw_front(axes, panel)
     axes.legend(
@@ -186,7 +182,8 @@ def _scatter(axes: "Axes", marks: tuple[Mark, ...], name: str, marker: str, **st
     axes.scatter(x, y, s=30, marker=marker, lw=1.3, label=label, zorder=2, **style)  # type: ignore[arg-type]
 
 
-def _draw_predicted(axes: "Axes", marks: Sequence[PredictedMark], name: str, marker: str) -> None:
+def _draw_predicted(axes: "Axes", group: PredictedGroup) -> None:
+    marks = group.marks
     x, y = [mark.x for mark in marks], [mark.y for mark in marks]
     axes.errorbar(
         x,
@@ -203,12 +200,12 @@ def _draw_predicted(axes: "Axes", marks: Sequence[PredictedMark], name: str, mar
         x,
         y,
         s=75,
-        marker=marker,
+        marker="s" if group.is_tried else "^",
         facecolors="none",
         edgecolors=palette.PREDICTED,
         lw=1.5,
         zorder=3.5,
-        label=f"{name} ({len(marks)})",
+        label=group.name,
     )
 
 

@@ -25,11 +25,11 @@ from service.plots.front_tables import (
     front_table,
     hypervolume_table,
     parameter_text,
-    predicted_table,
     split_parameters,
 )
 from service.plots.hypervolume_plot import hypervolume_figure
 from service.plots.panels import panels_of
+from service.plots.predicted_table import predicted_table
 from service.plots.protocol_notes import protocol_table
 
 

@@ -12,8 +12,9 @@ from service.domain.number_format import format_measurement, with_unit
 from service.plots import palette
 from service.plots.axes import Axis
 from service.plots.front_summary import describe_trials, format_prediction
-from service.plots.panels import Line, Mark, Panel, PredictedMark, panels_of
+from service.plots.panels import Line, Mark, Panel, panels_of
 from service.plots.plot_layout import axis_layout, chart_layout
+from service.plots.predicted_marks import PredictedMark
 
 ERROR_BAR_SEMS = 2.0
 """Half an error bar in standard errors: about 95 % of a normal error."""
@@ -109,19 +110,15 @@ def _front_marks(panel: Panel, front: Front) -> list[go.Scatter]:
 def _predicted_marks(panel: Panel, front: Front) -> list[go.Scatter]:
     """The model's front: the arms that were tried, and apart from them those that never were."""
     traces = []
-    for is_tried, name, symbol in (
-        (True, "predicted front", "square-open"),
-        (False, "predicted, never tried", "triangle-up-open"),
-    ):
-        marks = [mark for mark in panel.predicted if mark.forecast.is_tried is is_tried]
-        if not marks:
-            continue
+    for group in panel.predicted:
+        marks = group.marks
+        symbol = "square-open" if group.is_tried else "triangle-up-open"
         trace = go.Scatter(
             x=[mark.x for mark in marks],
             y=[mark.y for mark in marks],
             mode="markers",
             marker={"symbol": symbol, "size": 13, "color": palette.PREDICTED, "line_width": 2},
-            name=f"{name} ({len(marks)})",
+            name=group.name,
             hovertext=[_predicted_hover(mark, front) for mark in marks],
             hovertemplate="%{hovertext}<extra></extra>",
         )

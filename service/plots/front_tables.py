@@ -5,9 +5,8 @@ from html import escape
 
 from search_spaces.parameters import ParameterValue
 from service.domain.front import Front, FrontPoint, HypervolumeTrace
-from service.domain.insight import Forecast, PredictedFront
+from service.domain.insight import Forecast
 from service.domain.number_format import format_measurement, format_number
-from service.plots.front_summary import describe_trials, format_prediction
 
 _SHADES = 4
 _ABSENT = "\N{EN DASH}"
@@ -20,7 +19,7 @@ def front_table(front: Front) -> str:
             [o.metric for o in front.objectives] + [c.metric for c in front.outcome_constraints]
         )
     )
-    heads = "".join(_metric_head(front, metric) for metric in metrics)
+    heads = "".join(metric_head(front, metric) for metric in metrics)
     is_told = any(point.probability_on_front is not None for point in front.front)
     if is_told:
         heads += '<th scope="col">p(on front)<small>as the model sees it</small></th>'
@@ -37,7 +36,7 @@ def front_table(front: Front) -> str:
         + "</tr>"
         for point in front.front
     )
-    return _table(
+    return table(
         "The trials on the front, mean ± standard error",
         f'<thead><tr><th scope="col">trial</th>{heads}</tr></thead><tbody>{rows}</tbody>',
     )
@@ -58,36 +57,6 @@ def _repeats_note(point: FrontPoint) -> str:
     if not point.replicates:
         return ""
     return f"<small> with {', '.join(map(str, point.replicates))}</small>"
-
-
-def predicted_table(predicted: PredictedFront, front: Front) -> str:
-    """The model's front, a row per arm, with the parameters that tell its arms apart."""
-    varying, _ = split_parameters(predicted.front)
-    metrics = [objective.metric for objective in front.objectives]
-    rows = []
-    for forecast in predicted.front:
-        numbers = forecast.trial_numbers
-        trial = f' data-trial="{numbers[0]}"' if numbers else ""
-        values = "".join(
-            f"<td>{format_prediction(forecast.predictions[metric])}</td>" for metric in metrics
-        )
-        arm = ", ".join(
-            f"{name} = {parameter_text(value)}"
-            for name, value in forecast.arm.parameters.items()
-            if name in varying
-        )
-        rows.append(
-            f'<tr{trial}><th scope="row">{describe_trials(numbers)}</th>{values}'
-            f"<td>{probability_text(forecast.probability_on_front)}</td>"
-            f'<td class="text">{escape(arm)}</td></tr>'
-        )
-    heads = "".join(_metric_head(front, metric) for metric in metrics)
-    return _table(
-        "The front as the model sees it, predicted mean ± standard deviation",
-        f'<thead><tr><th scope="col">arm of</th>{heads}<th scope="col">p(on front)</th>'
-        '<th scope="col" class="text">parameters that differ</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody>",
-    )
 
 
 def probability_text(probability: float | None) -> str:
@@ -112,7 +81,7 @@ def hypervolume_table(trace: HypervolumeTrace) -> str:
         f'<th scope="col">{name}</th>'
         for name in ("trial", "completed", "after", "hypervolume", "gain")
     )
-    return _table(
+    return table(
         "The trials that raised the hypervolume, newest first",
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(reversed(rows))}</tbody>",
     )
@@ -140,7 +109,7 @@ def arms_table(front: Front) -> str:
     if further:
         body += _row_group("Further metrics", points)
         body += "".join(_metric_row(front, metric) for metric in further)
-    return _table(
+    return table(
         "The arms on the front, column by column as one objective is traded for another",
         f"<thead><tr><th></th>{heads}</tr></thead><tbody>{body}</tbody>",
     )
@@ -166,7 +135,8 @@ def split_parameters(
     return varying, same
 
 
-def _table(caption: str, content: str) -> str:
+def table(caption: str, content: str) -> str:
+    """A table that scrolls in a place of its own, named by its caption."""
     label = escape(caption, quote=True)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
@@ -174,7 +144,8 @@ def _table(caption: str, content: str) -> str:
     )
 
 
-def _metric_head(front: Front, metric: str) -> str:
+def metric_head(front: Front, metric: str) -> str:
+    """The head of a metric's column: its unit, which way is better, its bounds."""
     goals = {o.metric: "higher" if o.sign > 0 else "lower" for o in front.objectives}
     notes = [f"[{escape(front.units[metric])}]"] if front.units.get(metric) else []
     if metric in goals:

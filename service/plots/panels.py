@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from service.domain.front import Front, FrontPoint
-from service.domain.insight import Forecast
 from service.domain.number_format import format_number
 from service.domain.objective import Objective, OutcomeConstraint
 from service.plots.axes import Axis, fit_axis, objective_title
+from service.plots.predicted_marks import PredictedGroup, predicted_groups
 from service.plots.staircase import Vertex, dominated_region, staircase
 
 
@@ -24,17 +24,6 @@ class Mark:
     y: float
     x_sem: float = 0.0
     y_sem: float = 0.0
-
-
-@dataclass(frozen=True)
-class PredictedMark:
-    """An arm in a panel where the model's means put it; the standard deviations are its doubt."""
-
-    forecast: Forecast
-    x: float
-    y: float
-    x_sd: float
-    y_sd: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class Panel:
     """One chart: marks by kind, the front's line, and the region it dominates.
 
     is_whole: it shows every objective, not one pair of more.
-    predicted: the model's front, tried arms before those never tried.
+    predicted: the model's front.
     line_label: what the line says. outside: marks that lie beyond the axes' range.
     """
 
@@ -67,7 +56,7 @@ class Panel:
     lines: tuple[Line, ...]
     line_label: str
     outside: int
-    predicted: tuple[PredictedMark, ...] = ()
+    predicted: tuple[PredictedGroup, ...] = ()
 
 
 def panels_of(front: Front) -> tuple[Panel, ...]:
@@ -92,10 +81,11 @@ def _pair_panel(front: Front, upright: Objective, along: Objective) -> Panel:
         reference = (levels[along.metric], levels[upright.metric])
     lines = _lines(front, "x", along) + _lines(front, "y", upright)
     is_whole = len(front.objectives) == 2
-    predicted = _predicted_marks(front, along.metric, upright.metric)
+    predicted = predicted_groups(front, along.metric, upright.metric)
+    means = [mark for group in predicted for mark in group.marks]
     return _panel(
-        _fit(front, along, marks, "x", lines, predicted=[mark.x for mark in predicted]),
-        _fit(front, upright, marks, "y", lines, predicted=[mark.y for mark in predicted]),
+        _fit(front, along, marks, "x", lines, predicted=[mark.x for mark in means]),
+        _fit(front, upright, marks, "y", lines, predicted=[mark.y for mark in means]),
         marks,
         corners=staircase(on_front, signs, reference),
         region=dominated_region(on_front, signs, reference) if is_whole else [],
@@ -163,7 +153,7 @@ def _panel(
     lines: Sequence[Line],
     is_whole: bool,
     line_label: str,
-    predicted: Sequence[PredictedMark] = (),
+    predicted: tuple[PredictedGroup, ...] = (),
 ) -> Panel:
     return Panel(
         is_whole=is_whole,
@@ -177,18 +167,8 @@ def _panel(
         lines=tuple(lines),
         line_label=line_label,
         outside=sum(not (x.shows(m.x) and y.shows(m.y)) for kind in marks for m in kind),
-        predicted=tuple(predicted),
+        predicted=predicted,
     )
-
-
-def _predicted_marks(front: Front, along: str, upright: str) -> list[PredictedMark]:
-    if front.predicted is None:
-        return []
-    marks = []
-    for forecast in sorted(front.predicted.front, key=lambda one: not one.is_tried):
-        x, y = forecast.predictions[along], forecast.predictions[upright]
-        marks.append(PredictedMark(forecast=forecast, x=x.mean, y=y.mean, x_sd=x.sd, y_sd=y.sd))
-    return marks
 
 
 def _fit(

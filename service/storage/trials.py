@@ -1,7 +1,6 @@
 """Trials, their stages and measurements as rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -35,7 +34,6 @@ from service.domain.trial import (
     TrialStatus,
     next_status,
 )
-from service.storage.candidates import TAUGHT
 from service.storage.columns import storable_text
 from service.storage.experiments import record_change, take_trial_number
 from service.storage.identifiers import new_id
@@ -219,43 +217,6 @@ def trials_of_experiment(connection: Connection, experiment_id: str) -> list[Tri
     return load_trials(connection, trials.c.experiment_id == experiment_id)
 
 
-@dataclass(frozen=True)
-class TaughtTrial:
-    """What of a final trial a model can learn from; measurements without their protocols."""
-
-    arm: Arm
-    status: TrialStatus
-    measurements: dict[str, Measurement]
-
-
-def taught_trials(connection: Connection, experiment_id: str) -> list[TaughtTrial]:
-    """The trials that ended with a result, in the order they ended; two queries."""
-    ended = (
-        trials.c.experiment_id == experiment_id,
-        trials.c.status.in_(TAUGHT),
-    )
-    rows = connection.execute(
-        select(trials.c.id, trials.c.parameters, trials.c.status)
-        .where(*ended)
-        .order_by(trials.c.ended_at, trials.c.number)
-    ).all()
-    measured: dict[str, dict[str, Measurement]] = {row.id: {} for row in rows}
-    found = select(
-        measurements.c.trial_id,
-        measurements.c.metric,
-        measurements.c.mean,
-        measurements.c.sem,
-        measurements.c.n,
-        measurements.c.unit,
-    ).where(measurements.c.trial_id.in_(select(trials.c.id).where(*ended)))
-    for trial_id, metric, mean, sem, n, unit in connection.execute(found):
-        measured[trial_id][metric] = Measurement(mean=mean, sem=sem, n=n, unit=unit)
-    return [
-        TaughtTrial(Arm(parameters=row.parameters), TrialStatus(row.status), measured[row.id])
-        for row in rows
-    ]
-
-
 def unfinished_trials(connection: Connection, experiment_id: str) -> list[Trial]:
     """The candidates and running trials of the experiment."""
     return load_trials(
@@ -271,35 +232,6 @@ def known_signatures(
     """Those of the arms' signatures that a trial of the experiment already has."""
     query = select(trials.c.arm_signature).where(
         trials.c.experiment_id == experiment_id, trials.c.arm_signature.in_(signatures)
-    )
-    return set(connection.scalars(query))
-
-
-def repeatable_trials(
-    connection: Connection, experiment_id: str, signatures: Sequence[str]
-) -> dict[str, int]:
-    """By arm signature, the first trial that has completed the arm, itself no replicate."""
-    query = (
-        select(trials.c.arm_signature, func.min(trials.c.number))
-        .where(
-            trials.c.experiment_id == experiment_id,
-            trials.c.arm_signature.in_(signatures),
-            trials.c.status == TrialStatus.COMPLETED,
-            trials.c.source != REPLICATE_SOURCE,
-        )
-        .group_by(trials.c.arm_signature)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def running_signatures(
-    connection: Connection, experiment_id: str, signatures: Sequence[str]
-) -> set[str]:
-    """Those of the arms' signatures that an unfinished trial has."""
-    query = select(trials.c.arm_signature).where(
-        trials.c.experiment_id == experiment_id,
-        trials.c.arm_signature.in_(signatures),
-        trials.c.status.in_([TrialStatus.CANDIDATE, TrialStatus.RUNNING]),
     )
     return set(connection.scalars(query))
 

@@ -10,7 +10,7 @@ from service.domain.warm_start import WarmStart, translate_arm, translate_measur
 from service.optimizer.optimizer import Observation, Source
 from service.schemas.experiments import SourceView
 from service.storage.experiments import find_experiment
-from service.storage.trials import TaughtTrial, taught_trials
+from service.storage.taught_trials import TaughtTrial, taught_trials
 
 MAX_TRIALS_OF_A_SOURCE = 1_000
 """Of a longer history the newest trials teach: a model costs more than linearly in their number."""

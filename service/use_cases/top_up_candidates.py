@@ -28,11 +28,10 @@ from service.storage.experiments import (
     record_change,
     set_space_exhausted,
 )
+from service.storage.repeated_arms import repeatable_trials, running_signatures
 from service.storage.trials import (
     insert_candidate,
     known_signatures,
-    repeatable_trials,
-    running_signatures,
     trial_by_id,
     trials_of_experiment,
 )

@@ -8,7 +8,6 @@ from service.plots.front_tables import (
     front_table,
     hypervolume_table,
     parameter_text,
-    predicted_table,
     probability_text,
     split_parameters,
 )
@@ -122,22 +121,6 @@ def test_protocols_are_told_once_for_metrics_taken_alike():
     )
     assert told["frame_erroraccuracy",][1:] == ["2,000", "known", "not noted"]
     assert told["file_size_bytes",][2] == "unknown"
-
-
-def test_the_model_s_front_is_listed_with_what_tells_its_arms_apart():
-    front, _ = make_predicted_front()
-    table = predicted_table(front.predicted, front)
-    assert table.count("never tried") == 3
-    assert '<tr data-trial="6"><th scope="row">trial 6</th>' in table
-    assert "9.2 ± 0.5" in table
-    assert "<td>0.60</td>" in table
-    assert "width = 608" in table
-    same = tuple(
-        one.model_copy(update={"arm": Arm(parameters=one.arm.parameters | {"activation": "<b>"})})
-        for one in front.predicted.front
-    )
-    alike = predicted_table(front.predicted.model_copy(update={"front": same}), front)
-    assert "activation" not in alike
 
 
 def test_the_probability_of_being_on_the_front_has_a_column_where_it_is_told():

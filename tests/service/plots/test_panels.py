@@ -91,8 +91,11 @@ def test_without_trials_there_is_nothing_to_draw():
 def test_the_model_s_front_is_placed_by_its_means_tried_arms_first():
     front, _ = make_predicted_front()
     (panel,) = panels_of(front)
-    assert [mark.forecast.is_tried for mark in panel.predicted] == [True] * 4 + [False] * 3
-    for mark in panel.predicted:
+    assert [(group.is_tried, len(group.marks)) for group in panel.predicted] == [
+        (True, 4),
+        (False, 3),
+    ]
+    for mark in (mark for group in panel.predicted for mark in group.marks):
         error, latency = (mark.forecast.predictions[n] for n in ("frame_error", "latency_ms"))
         assert (mark.x, mark.y) == (latency.mean, error.mean)
         assert (mark.x_sd, mark.y_sd) == (latency.sd, error.sd)

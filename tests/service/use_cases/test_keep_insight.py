@@ -60,7 +60,7 @@ def forecast(width: int, probability: float | None = 0.75, **means: float) -> Fo
 def insight(observations: int, **changes) -> Insight:
     given = {
         "forecasts": (forecast(1), forecast(2, None)),
-        "predicted_front": (forecast(2, None), forecast(99, None), forecast(1)),
+        "predicted_front": (forecast(2, None), forecast(99, None), forecast(1, None)),
         "expected_gain": 0.5,
         "relative_expected_gain": 0.05,
         "observations": observations,
@@ -150,6 +150,7 @@ def test_the_predicted_front_stands_beside_the_observed(
     assert (front.predicted.strategy, front.predicted.expected_gain) == ("gp", 0.5)
     # By the first objective, best first; an arm that no trial has run has no number.
     assert [one.trial_numbers for one in front.predicted.front] == [(), (1,), (0,)]
+    assert [one.probability_on_front for one in front.predicted.front] == [None, None, 0.75]
     assert {p.trial_number: p.probability_on_front for p in front.front} == {
         0: 0.75,
         1: None,
