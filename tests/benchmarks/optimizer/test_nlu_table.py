@@ -22,7 +22,7 @@ from search_spaces.language.nlu_encoder.space import SEARCH_SPACE
 
 
 def test_every_arm_is_legal_here_and_in_nlu_encoder():
-    assert len(every_arm()) == len({arm.signature for arm in every_arm()}) == 576
+    assert len(every_arm()) == len({arm.signature for arm in every_arm()}) == 432
     for arm in every_arm():
         assert SPACE.contains(arm)
         assert SEARCH_SPACE.space.contains(in_nlu_encoder(arm))
@@ -30,9 +30,9 @@ def test_every_arm_is_legal_here_and_in_nlu_encoder():
 
 def test_an_architecture_is_measured_once_for_all_its_recipes():
     architectures = list(every_architecture())
-    assert len(architectures) == 96
+    assert len(architectures) == 72
     keys = {tuple(arm.parameters[name] for name in ARCHITECTURE_NAMES) for arm in architectures}
-    assert len(keys) == 96
+    assert len(keys) == 72
 
 
 def test_an_arm_survives_its_row(tmp_path):
@@ -69,7 +69,7 @@ def test_the_problem_reads_the_tables(tmp_path, monkeypatch):
     assert measured["latency_ms"].mean == 0.02
 
 
-@pytest.mark.parametrize(("errors", "latencies"), [(575, None), (None, 95)])
+@pytest.mark.parametrize(("errors", "latencies"), [(431, None), (None, 71)])
 def test_a_table_with_holes_is_no_problem(tmp_path, monkeypatch, errors, latencies):
     monkeypatch.setattr(nlu_table, "TABLES_FOLDER", tmp_path)
     written(tmp_path, errors, latencies)
@@ -81,10 +81,10 @@ def test_a_table_with_holes_is_no_problem(tmp_path, monkeypatch, errors, latenci
 def test_recording_trains_for_real_and_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "SEEN_COMMANDS", 128)
     monkeypatch.setattr(recording, "_CACHE", tmp_path / "cache")
-    assert record_errors(tmp_path, limit=2) == 574
+    assert record_errors(tmp_path, limit=2) == 430
     path = tmp_path / ERRORS_TABLE
     first = read_rows(path)
-    assert record_errors(tmp_path, limit=1) == 573
+    assert record_errors(tmp_path, limit=1) == 429
     rows = read_rows(path)
     assert rows[:2] == first
     assert [arm_of(row) for row in rows] == list(every_arm()[:3])
