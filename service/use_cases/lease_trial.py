@@ -128,6 +128,8 @@ def _claim_in(
 def _inputs(connection: Connection, trial: Trial) -> tuple[InputArtifact, ...]:
     """The files that the completed stages of the trial have left behind."""
     completed = {s.name for s in trial.stages if s.status is StageStatus.COMPLETED}
+    if not completed:
+        return ()
     files = artifacts_of(connection, recorded_attempt_ids(connection, trial.id))
     return tuple(
         InputArtifact(name=file.name, sha256=file.sha256, size_bytes=file.size_bytes)
