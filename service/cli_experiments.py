@@ -104,6 +104,10 @@ def create(
     file: SpecFile,
     *,
     name: Annotated[str | None, typer.Option(help="Instead of the name in the file.")] = None,
+    warm_start: Annotated[
+        list[str] | None,
+        typer.Option(help="An earlier experiment to learn from, beside those in the file."),
+    ] = None,
     then_watch: Annotated[
         bool, typer.Option("--watch", help="Show its progress until it ends.")
     ] = False,
@@ -114,8 +118,13 @@ def create(
     from service.client import Client, read_spec
 
     spec = read_spec(file)
+    changes: dict[str, object] = {}
     if name is not None:
-        spec = spec.model_validate({**spec.model_dump(), "name": name})
+        changes["name"] = name
+    if warm_start:
+        changes["warm_start"] = [*spec.warm_start, *warm_start]
+    if changes:
+        spec = spec.model_validate({**spec.model_dump(), **changes})
     with Client() as client:
         created = client.create_experiment(spec)
         if as_json:

@@ -158,7 +158,7 @@ def end_trial(
     cancel_open_stages(connection, trial.id, now)
     set_trial_status(connection, trial, status, now=now, reason=reason)
     if status in (TrialStatus.COMPLETED, TrialStatus.EARLY_STOPPED):
-        stop_if_stalled(connection, experiment.id, now)
+        stop_if_stalled(connection, experiment, now)
     complete_experiment_if_done(connection, experiment.id)
 
 

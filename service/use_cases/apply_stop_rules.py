@@ -25,9 +25,14 @@ CANCELLED_BY_RULE = "The search had ended by its stop rule."
 """The reason of the candidates that a rule cancelled: they come back if it is overruled."""
 
 
-def stop_if_stalled(connection: Connection, experiment_id: str, now: datetime) -> None:
-    """Ends the search if its hypervolume has stood still for as long as its rule says."""
-    experiment = find_experiment(connection, experiment_id)
+def stop_if_stalled(connection: Connection, experiment: Experiment, now: datetime) -> None:
+    """Ends the search if its hypervolume has stood still for as long as its rule says.
+
+    experiment: as the caller knows it; what may have changed since is read again.
+    """
+    if experiment.stop_rules.no_gain is None:
+        return
+    experiment = find_experiment(connection, experiment.id)
     rule = experiment.stop_rules.no_gain
     if rule is None or not may_be_stopped(experiment):
         return

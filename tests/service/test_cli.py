@@ -143,6 +143,17 @@ def test_the_model_s_view_is_shown_beside_the_front(
     assert "on the true front with p = 0.625, as the model sees it" in said
 
 
+def test_a_warm_start_is_named_when_creating_and_its_use_is_shown(
+    served: Client, searched: None, run: Run, file: Path
+) -> None:
+    status, _, err = run("create", str(file), "--name", "later", "--warm-start", "own-lop")
+    assert (status, "Did you mean 'own-loop'?" in err) == (1, True)
+    status, said, _ = run("create", str(file), "--name", "later", "--warm-start", "own-loop")
+    assert (status, said.startswith("created later")) == (0, True)
+    _, said, _ = run("show", "later")
+    assert "starts warm from own-loop (running): 3 of its 3 final trials used" in said
+
+
 def test_repeats_are_named_with_what_they_repeat(
     served: Client, searched: None, run: Run, api_database: Database
 ) -> None:
