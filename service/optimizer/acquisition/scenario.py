@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr  # type: ignore[import-untyped]
@@ -19,47 +20,76 @@ class Bound:
     bound: float
 
 
+class World(NamedTuple):
+    """One of the worlds of a process."""
+
+    process: GaussianProcess
+    number: int
+
+
+Predicted = tuple[Array, Array]
+Sloped = tuple[Array, float, Array, Array]
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One draw of all that is unknown; independent of the next.
 
-    objectives: metric and sign (+1 to be maximised), in the improvement's order.
+    worlds: of every metric. objectives: metric and sign (+1 to be maximised), in the
+    improvement's order.
     """
 
-    processes: Mapping[str, GaussianProcess]
+    worlds: Mapping[str, World]
     objectives: Sequence[tuple[str, int]]
     bounds: Sequence[Bound]
     improvement: HypervolumeImprovement
 
-    def log_values(self, features: Array) -> Array:
-        """Log of expected improvement times probability of feasibility, at q points."""
-        predicted = {name: gp.predict(features) for name, gp in self.processes.items()}
-        means = np.stack([sign * predicted[name][0] for name, sign in self.objectives], axis=1)
-        deviations = np.stack([predicted[name][1] for name, _ in self.objectives], axis=1)
-        total = self.improvement.log_values(means, deviations)
+    def log_values(self, predicted: Mapping[int, Predicted]) -> Array:
+        """Log of expected improvement times probability of feasibility, at q points.
+
+        predicted: means (k x q) and deviations (q) by the identity of the process.
+        """
+
+        def of(metric: str) -> Predicted:
+            process, number = self.worlds[metric]
+            means, deviation = predicted[id(process)]
+            return means[number], deviation
+
+        found = [of(name) for name, _ in self.objectives]
+        signs = np.array([sign for _, sign in self.objectives])
+        means = np.stack([mean for mean, _ in found], axis=1) * signs
+        total = self.improvement.log_values(means, np.stack([sd for _, sd in found], axis=1))
         for bound in self.bounds:
-            mean, deviation = predicted[bound.metric]
+            mean, deviation = of(bound.metric)
             total = total + log_ndtr(bound.sign * (bound.bound - mean) / deviation)
         return total
 
-    def log_value_and_gradient(self, point: Array) -> tuple[float, Array]:
-        """The same at one point (c), with its gradient."""
-        predicted = {name: gp.predict_with_gradient(point) for name, gp in self.processes.items()}
-        means = np.array([sign * predicted[name][0] for name, sign in self.objectives])
-        deviations = np.array([predicted[name][1] for name, _ in self.objectives])
+    def log_value_and_gradient(self, predicted: Mapping[int, Sloped]) -> tuple[float, Array]:
+        """The same at one point, with its gradient (c).
+
+        predicted: means (k), deviation, and their gradients (k x c, and c).
+        """
+
+        def of(metric: str) -> tuple[float, float, Array, Array]:
+            process, number = self.worlds[metric]
+            means, deviation, mean_slopes, deviation_slope = predicted[id(process)]
+            return float(means[number]), deviation, mean_slopes[number], deviation_slope
+
+        found = [of(name) for name, _ in self.objectives]
+        signs = [sign for _, sign in self.objectives]
+        means = np.array([sign * mean for sign, (mean, *_) in zip(signs, found, strict=True)])
+        deviations = np.array([deviation for _, deviation, *_ in found])
         total, by_mean, by_deviation = self.improvement.log_value_and_gradients(means, deviations)
-        gradient = np.zeros(len(point))
-        for number, (name, sign) in enumerate(self.objectives):
-            _, _, mean_slope, deviation_slope = predicted[name]
-            gradient += sign * by_mean[number] * mean_slope
-            gradient += by_deviation[number] * deviation_slope
+        gradient = np.zeros(len(found[0][2]))
+        for number, (sign, (_, _, mean_slope, slope)) in enumerate(zip(signs, found, strict=True)):
+            gradient += sign * by_mean[number] * mean_slope + by_deviation[number] * slope
         for bound in self.bounds:
-            mean, deviation, mean_slope, deviation_slope = predicted[bound.metric]
+            mean, deviation, mean_slope, slope = of(bound.metric)
             score = bound.sign * (bound.bound - mean) / deviation
             log_probability = float(log_ndtr(score))
             total += log_probability
             by_score = np.exp(-0.5 * score**2 - 0.5 * np.log(2.0 * np.pi) - log_probability)
-            gradient -= by_score * (bound.sign * mean_slope + score * deviation_slope) / deviation
+            gradient -= by_score * (bound.sign * mean_slope + score * slope) / deviation
         return total, gradient
 
 
@@ -67,18 +97,28 @@ class Acquisition:
     """The mean of all scenarios' values, by weight and in logarithms."""
 
     def __init__(self, scenarios: Sequence[Scenario], weights: Sequence[float] = ()) -> None:
-        self.scenarios = scenarios
+        self._scenarios = scenarios
         given = np.array(weights or [1.0] * len(scenarios), dtype=np.float64)
         self._log_weights = np.log(given / given.sum())
+        # scenarios share processes, and each is asked once per point
+        self._processes = {
+            id(world.process): world.process
+            for scenario in scenarios
+            for world in scenario.worlds.values()
+        }
 
     def log_values(self, features: Array) -> Array:
         """At q points (q x c)."""
-        values = np.stack([scenario.log_values(features) for scenario in self.scenarios])
+        predicted = {key: one.predict_worlds(features) for key, one in self._processes.items()}
+        values = np.stack([scenario.log_values(predicted) for scenario in self._scenarios])
         return log_sum(values + self._log_weights[:, np.newaxis], axis=0)
 
     def log_value_and_gradient(self, point: Array) -> tuple[float, Array]:
-        """At one point (c)."""
-        found = [scenario.log_value_and_gradient(point) for scenario in self.scenarios]
+        """At one point (c), with the gradient (c)."""
+        predicted = {
+            key: one.predict_worlds_with_gradient(point) for key, one in self._processes.items()
+        }
+        found = [scenario.log_value_and_gradient(predicted) for scenario in self._scenarios]
         values = np.array([value for value, _ in found]) + self._log_weights
         total = float(log_sum(values, axis=0))
         return total, np.exp(values - total) @ np.stack([slope for _, slope in found])

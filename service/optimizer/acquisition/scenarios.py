@@ -8,10 +8,10 @@ import numpy.typing as npt
 from service.domain.objective import Objective, OutcomeConstraint
 from service.domain.pareto import is_non_dominated
 from service.optimizer.acquisition.improvement import HypervolumeImprovement
-from service.optimizer.acquisition.scenario import Acquisition, Bound, Scenario
+from service.optimizer.acquisition.scenario import Acquisition, Bound, Scenario, World
 from service.optimizer.encoding import Rows
-from service.optimizer.gaussian_process.process import Array, GaussianProcess
-from service.optimizer.surrogate import FEASIBILITY, MEMBERS, Surrogate
+from service.optimizer.gaussian_process.process import Array
+from service.optimizer.surrogate import FEASIBILITY, MEMBERS, MetricSurrogate, Surrogate
 
 _NOISY_ABOVE = 1e-3
 """Uncertainty of a measured arm, in deviations of the metric, from which noise is simulated."""
@@ -49,50 +49,66 @@ class ScenarioDraws:
 
     def acquisition(self, pending: Rows) -> Acquisition:
         """The acquisition function while `pending` (rows) are under way."""
-        encoding = self._surrogate.encoding
-        awaited = encoding.features(pending)
+        awaited = self._surrogate.encoding.features(pending)
         sampled = np.vstack([self._surrogate.features[self._contenders], awaited])
-        models = self._surrogate.metrics.values()
-        worlds = [tuple(id(model.members[n]) for model in models) for n in range(MEMBERS)]
-        if len(sampled):  # each draws other values
-            return Acquisition([self._draw(n, sampled) for n in range(MEMBERS)])
-        unique = {world: n for n, world in enumerate(worlds)}
-        weights = [worlds.count(world) for world in unique]
-        return Acquisition([self._draw(n, sampled) for n in unique.values()], weights)
+        worlds = {
+            metric: self._worlds(model, sampled)
+            for metric, model in self._surrogate.metrics.items()
+        }
+        scenarios = [
+            self._scenario({metric: found[n] for metric, found in worlds.items()}, sampled)
+            for n in self._distinct(worlds)
+        ]
+        weights = list(self._distinct(worlds).values())
+        return Acquisition(scenarios, weights)
 
-    def _draw(self, member: int, sampled: Array) -> Scenario:
-        processes: dict[str, GaussianProcess] = {}
-        values: dict[str, Array] = {}
-        measured: dict[str, Array] = {}
-        for metric, model in self._surrogate.metrics.items():
-            process = model.members[member]
-            measured[metric], _ = process.predict(self._surrogate.features)
-            values[metric] = np.empty(0)
+    def _worlds(self, model: MetricSurrogate, sampled: Array) -> list[World]:
+        """One world per member; those of one process differ in their values at `sampled`."""
+        worlds: dict[int, World] = {}
+        for member in {id(one): one for one in model.members}.values():
+            places = [n for n, other in enumerate(model.members) if other is member]
             if len(sampled):
-                mean, covariance = process.joint(sampled)
-                values[metric] = self._sample(mean, covariance)
-                process = process.given(sampled, values[metric])
-            processes[metric] = process
-        known = np.array([sign * measured[metric] for metric, sign in self._objectives]).T
-        drawn = np.array([sign * values[metric] for metric, sign in self._objectives]).T
-        may_stand = self._is_feasible.copy()
-        may_stand[self._contenders] = False  # they take their drawn value
-        meets = np.ones(len(sampled), dtype=bool)
+                mean, covariance = member.joint(sampled)
+                drawn = self._sample(mean, covariance, len(places))
+                process = member.given(sampled, drawn)
+                worlds |= {place: World(process, n) for n, place in enumerate(places)}
+            else:
+                worlds |= {place: World(member, 0) for place in places}
+        return [worlds[n] for n in range(len(model.members))]
+
+    def _distinct(self, worlds: Mapping[str, Sequence[World]]) -> dict[int, float]:
+        """The scenarios that differ from each other, with how often each comes."""
+        keys = [
+            tuple((id(found[n].process), found[n].number) for found in worlds.values())
+            for n in range(MEMBERS)
+        ]
+        return {keys.index(key): float(keys.count(key)) for key in dict.fromkeys(keys)}
+
+    def _scenario(self, worlds: Mapping[str, World], sampled: Array) -> Scenario:
+        points = np.vstack([self._surrogate.features, sampled])
+        values = {
+            metric: process.predict_worlds(points)[0][number]
+            for metric, (process, number) in worlds.items()
+        }
+        may_stand = np.append(self._is_feasible, np.ones(len(sampled), dtype=bool))
+        may_stand[self._contenders] = False  # they stand among the sampled ones
         for bound in self._bounds:
-            may_stand &= bound.sign * measured[bound.metric] <= bound.sign * bound.bound
-            meets &= bound.sign * values[bound.metric] <= bound.sign * bound.bound
-        front = np.vstack([known[may_stand], drawn[meets]])
+            may_stand &= bound.sign * values[bound.metric] <= bound.sign * bound.bound
+        front = np.stack([sign * values[metric] for metric, sign in self._objectives], axis=1)
         return Scenario(
-            processes,
+            worlds,
             self._objectives,
             self._bounds,
-            HypervolumeImprovement(front, self._reference),
+            HypervolumeImprovement(front[may_stand], self._reference),
         )
 
-    def _sample(self, mean: Array, covariance: Array) -> Array:
+    def _sample(self, mean: Array, covariance: Array, count: int) -> Array:
+        """`count` joint draws, one per column."""
         variances, directions = np.linalg.eigh(covariance)
-        spread = np.sqrt(np.maximum(variances, 0.0)) * self._rng.normal(size=len(mean))
-        drawn: Array = mean + directions @ spread
+        spread = np.sqrt(np.maximum(variances, 0.0))[:, np.newaxis]
+        drawn: Array = mean[:, np.newaxis] + directions @ (
+            spread * self._rng.normal(size=(len(mean), count))
+        )
         return drawn
 
     def _find_contenders(self) -> npt.NDArray[np.intp]:

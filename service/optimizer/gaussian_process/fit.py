@@ -96,7 +96,8 @@ class Likelihood:
         if failed:
             return 1e10, np.zeros_like(vector)
         inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        inverse += inverse.T  # its upper half was 0
+        inverse[np.diag_indices(n)] *= 0.5
         solved = inverse @ self.training.values
         fit = 0.5 * float(self.training.values @ solved) + float(np.log(np.diag(factor)).sum())
         # d log likelihood / d covariance = change / 2

@@ -132,12 +132,20 @@ def _factorised(covariance: Array) -> Array:
     raise np.linalg.LinAlgError("the covariance of the measured arms is not positive definite")
 
 
+def _in_columns(values: Array, like: Array) -> Array:
+    """`values` repeated, one column for each of `like`; as they are if `like` has no columns."""
+    if like.ndim == 1:
+        return values
+    return np.repeat(values.reshape(len(values), -1), like.shape[1], axis=1)
+
+
 @dataclass(frozen=True)
 class Training:
     """What a process is conditioned on.
 
-    features: n x c. values: n, standardised. noise: n known variances. is_latent: which values
-    are the function's own, without noise; None: none.
+    features: n x c. values: n, standardised; or n x k, one column for each of k possible worlds.
+    noise: n known variances. is_latent: which values are the function's own, without noise;
+    None: none.
     """
 
     columns: Columns
@@ -147,14 +155,14 @@ class Training:
     is_latent: npt.NDArray[np.bool_] | None = None
 
     def given(self, features: Array, values: Array) -> "Training":
-        """With the function's own values at some more points."""
+        """With the function's own values (p, or p x k) at some more points."""
         latent = (
             np.zeros(len(self.values), dtype=bool) if self.is_latent is None else self.is_latent
         )
         return Training(
             self.columns,
             np.vstack([self.features, features]),
-            np.concatenate([self.values, values]),
+            np.concatenate([_in_columns(self.values, values), values]),
             np.concatenate([self.noise, np.zeros(len(values))]),
             np.concatenate([latent, np.ones(len(values), dtype=bool)]),
         )
@@ -182,55 +190,77 @@ class GaussianProcess:
             noise = np.where(training.is_latent, 0.0, noise)
         covariance[np.diag_indices(len(values))] += noise + JITTER
         self._factor = _factorised(covariance)
-        self._solved = scipy.linalg.cho_solve((self._factor, True), values, check_finite=False)
+        self._solved = self._solve(values.reshape(len(values), -1))  # n x worlds
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (each q) of the function at q points."""
+        means, deviation = self.predict_worlds(features)
+        return means[0], deviation
+
+    def predict_worlds(self, features: Array) -> tuple[Array, Array]:
+        """The means in every world (k x q) and the deviation (q), which is the same in all."""
         cross = self._covariance(features)
-        root = scipy.linalg.solve_triangular(self._factor, cross, lower=True, check_finite=False)
+        root = self._half_solve(cross)
         variance = self._prior_variance(features) - np.einsum("ij,ij->j", root, root)
-        return cross.T @ self._solved, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
+        return self._solved.T @ cross, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
 
     def predict_with_gradient(self, point: Array) -> tuple[float, float, Array, Array]:
         """Mean, standard deviation and their gradients (each c) at one point (c)."""
+        means, deviation, mean_slopes, deviation_slope = self.predict_worlds_with_gradient(point)
+        return float(means[0]), deviation, mean_slopes[0], deviation_slope
+
+    def predict_worlds_with_gradient(self, point: Array) -> tuple[Array, float, Array, Array]:
+        """Means (k), deviation, and their gradients (k x c, and c) at one point (c)."""
         features = point[np.newaxis]
         scaled = features * self._scales
         squared = squared_distances(self._scaled, scaled)
         value, slope = correlation(self.hyperparameters.family, squared)
         trend = self._trend_of(features)
         cross = self._signal * value[:, 0] + self._trend @ trend[0]
-        solved = scipy.linalg.cho_solve((self._factor, True), cross, check_finite=False)
-        variance = max(float(self._prior_variance(features)[0] - cross @ solved), _LEAST_VARIANCE)
-        deviation = float(np.sqrt(variance))
-        # both gradients are weighted sums of d cross / d point over the n points
-        weights = np.stack([self._solved, -solved / deviation])
-        slopes = weights * (2.0 * self._signal * slope[:, 0])
-        gradients = (slopes.sum(axis=1)[:, np.newaxis] * scaled - slopes @ self._scaled) * (
-            self._scales
-        )
+        solved = self._solve(cross[:, np.newaxis])[:, 0]
+        prior = self._signal + float(trend[0] ** 2 @ self._trend_weights)
+        deviation = float(np.sqrt(max(prior - float(cross @ solved), _LEAST_VARIANCE)))
+        # all gradients are weighted sums of d cross / d point over the n points
+        weights = np.vstack([self._solved.T, -solved / deviation])
+        pulls = weights * (2.0 * self._signal * slope[:, 0])
+        gradients = pulls.sum(axis=1)[:, np.newaxis] * scaled - pulls @ self._scaled
+        gradients *= self._scales
         if len(self._trend_weights) > 1:
             by_term = weights @ self._trend
-            by_term[1] += trend[0] * self._trend_weights / deviation
+            by_term[-1] += trend[0] * self._trend_weights / deviation
             gradients += by_term @ self.columns.term_slopes(self.hyperparameters.family, point)
-        return float(cross @ self._solved), deviation, gradients[0], gradients[1]
+        return self._solved.T @ cross, deviation, gradients[:-1], gradients[-1]
 
     def joint(self, features: Array) -> tuple[Array, Array]:
         """Mean (q) and covariance (q x q) of the function at q points."""
         cross = self._covariance(features)
-        root = scipy.linalg.solve_triangular(self._factor, cross, lower=True, check_finite=False)
-        return cross.T @ self._solved, self._covariance_between(features) - root.T @ root
+        root = self._half_solve(cross)
+        covariance = self._covariance_between(features) - root.T @ root
+        return self._solved[:, 0] @ cross, covariance
 
     def given(self, features: Array, values: Array) -> "GaussianProcess":
-        """The posterior once the function's own values at some more points are known."""
+        """The posterior once the function's own values at some more points are known.
+
+        values: p; or p x k, one column for each of k possible worlds.
+        """
         return GaussianProcess(self.hyperparameters, self.training.given(features, values))
 
     def leave_one_out(self) -> float:
         """Sum of the log densities of each value given all the others [Rasmussen2006, 5.4.2]."""
-        inverse = scipy.linalg.cho_solve((self._factor, True), np.eye(len(self._solved)))
-        variance = 1.0 / np.diag(inverse)
-        residual = self._solved * variance
+        variance = 1.0 / np.diag(self._solve(np.eye(len(self._solved))))
+        residual = self._solved[:, 0] * variance
         density = -0.5 * (np.log(2.0 * np.pi * variance) + residual**2 / variance)
         return float(density.sum())
+
+    def _solve(self, columns: Array) -> Array:
+        """The inverse covariance times `columns` (n x k); LAPACK without SciPy's wrapping."""
+        solved, _ = scipy.linalg.lapack.dpotrs(self._factor, columns, lower=1)
+        return np.asarray(solved)
+
+    def _half_solve(self, columns: Array) -> Array:
+        """The inverse of the Cholesky factor times `columns` (n x k)."""
+        solved, _ = scipy.linalg.lapack.dtrtrs(self._factor, columns, lower=1)
+        return np.asarray(solved)
 
     def _covariance(self, features: Array) -> Array:
         """N x q between the measured points and others."""
