@@ -2,7 +2,6 @@
 
 from service.optimizer.history import can_be_modelled
 from service.optimizer.optimizer import Suggestion, SuggestRequest, find_optimizer
-from service.optimizer.starting_arms import starting_arms
 
 MAX_OBJECTIVES_BY_BOXES = 3
 """Beyond it the front leaves too many boxes open to compute the improvement exactly."""
@@ -19,6 +18,10 @@ class AutoOptimizer:
     def suggest(self, request: SuggestRequest) -> list[Suggestion]:
         """The arms of the strategy whose turn it is; the note says which and why."""
         if is_beginning(request):
+            from service.optimizer.starting_arms import (  # noqa: PLC0415  (it loads SciPy)
+                starting_arms,
+            )
+
             return starting_arms(request)
         strategy, why = _choice(request)
         return [

@@ -77,12 +77,13 @@ def test_a_stand_in_for_the_model_is_marked_and_recorded(database: Database) -> 
     assert [(event.trial_number, event.data) for event in events] == [(1, stand_in.note)]
 
 
-def test_sobol_stands_in_for_nobody(database: Database) -> None:
-    experiment_id = created(database, worker_spec(optimizer=at_once(strategy="sobol")))
+@pytest.mark.parametrize("strategy", ["sobol", "random"])
+def test_a_strategy_without_a_model_gives_its_own_arms(database: Database, strategy: str) -> None:
+    experiment_id = created(database, worker_spec(optimizer=at_once(strategy=strategy)))
     worker = registered(database)
     for _ in range(3):
         surely_claimed(database, worker)
-    assert {trial.source for trial in trials(database, experiment_id)} == {"sobol"}
+    assert {trial.source for trial in trials(database, experiment_id)} == {strategy}
 
 
 def test_budget_and_parallelism_are_kept(database: Database) -> None:
@@ -148,6 +149,15 @@ def test_a_measuring_host_does_not_measure_a_whole_budget_ahead(database: Databa
     assert claimed(database, trainer) is None  # a measurement comes first
     assert surely_claimed(database, host).trial_number == 1
     assert len(trials(database, experiment_id)) == 2
+
+
+def test_nobody_waits_for_the_measurements_of_others(database: Database) -> None:
+    spec = worker_spec(search_space="quick-toy", budget=9, max_parallel=9, optimizer=at_once())
+    experiment_id = created(database, spec)
+    here = {"search_spaces": [{"name": "quick-toy", "version": 3}]}
+    workers = [registered(database, f"worker-{index}", **here) for index in range(5)]
+    assert [surely_claimed(database, worker).trial_number for worker in workers] == [0, 1, 2, 3, 4]
+    assert len(trials(database, experiment_id)) == 5
 
 
 def test_ask_gives_one_too_until_the_budget_is_spent(database: Database) -> None:
