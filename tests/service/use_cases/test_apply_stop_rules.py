@@ -10,6 +10,7 @@ from service.storage.invariants import check_invariants
 from service.storage.trials import trials_of_experiment
 from service.use_cases.attach_trial import attach_trial
 from service.use_cases.read_experiment import read_experiment
+from service.use_cases.requeue_trial import requeue_trial
 from service.use_cases.steer_experiment import archive, pause, raise_budget, resume
 from service.use_cases.stop_trial import stop_trial
 from service.use_cases.top_up_candidates import suggestion_request
@@ -228,3 +229,24 @@ def test_what_is_only_measured_ahead_is_cancelled_too(database: Database, clock:
     steered(database, resume, experiment_id)
     # Its measurement stands; the training is all that is left to do.
     assert surely_claimed(database, worker).stage_kind == "train"
+
+
+def test_an_ended_search_still_takes_what_a_person_wants_and_ends_again(
+    database: Database, clock: FakeClock
+) -> None:
+    experiment_id = searching(database)
+    topped_up(database, experiment_id, 1)
+    attached(database, clock, experiment_id, *[0.5] * 5)
+    attached(database, clock, experiment_id, 0.01)  # with its result: over at once
+    assert view_of(database, experiment_id).experiment.status == "completed"
+    wish = AttachRequest(parameters={"width": 77, "rate": 0.5, "pruned": True})
+    with database.write() as connection:
+        attach_trial(connection, experiment_id, wish)
+        requeue_trial(connection, experiment_id, 0)
+        assert suggestion_request(connection, experiment_id) is None
+    assert view_of(database, experiment_id).experiment.status == "running"
+    worker = registered(database)
+    for _ in range(4):
+        completed(database, surely_claimed(database, worker))
+    view = view_of(database, experiment_id)
+    assert (view.experiment.status, view.experiment.stopped_by.rule) == ("completed", "no_gain")
