@@ -49,7 +49,7 @@ class Answer(Value):
 
 
 class ModelProcess:
-    """One child process that keeps Ax loaded and answers one request at a time.
+    """One child process that keeps the model loaded and answers one request at a time.
 
     Nothing here waits: `start`, `ask` once it `is_ready`, then `poll` until an answer is there.
     After a death the next start is put off, longer with each death that gave no answer.
