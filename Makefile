@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu bench-optimizer bench-asynchrony clean
+.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-nlu bench-optimizer bench-asynchrony bench-early-stopping clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,13 +65,13 @@ bench-optimizer: $(VENV)/.installed-dev ## our optimizer and its peers; goes on 
 	$(BIN)/python -m benchmarks.optimizer peers
 	$(BIN)/python -m benchmarks.optimizer table
 
+bench-early-stopping: $(VENV)/.installed-dev ## what early stopping saves on recorded learning curves
+	$(BIN)/python -m benchmarks.early_stopping replay
+
 bench-asynchrony: $(VENV)/.installed-dev ## latency of a lease and idle share of workers (over an hour)
 	$(BIN)/python -m benchmarks.asynchrony latency --loads steady brisk burst saturated
 	$(BIN)/python -m benchmarks.asynchrony idle
 	$(BIN)/python -m benchmarks.asynchrony table
-
-bench-early-stopping: $(VENV)/.installed-dev ## what early stopping saves on recorded learning curves
-	$(BIN)/python -m benchmarks.early_stopping replay
 
 clean: ## remove the virtual environment and the demo's folder
 	rm -rf $(VENV) $(DEMO_FOLDER)

@@ -87,6 +87,7 @@ _LACKS_BEGINNING = and_(
             stages.c.experiment_id == experiments.c.id,
             stages.c.status == StageStatus.READY,
             _BEGINS,
+            ~waits_for_twin(),
         )
         .correlate(experiments)
     ),

@@ -98,13 +98,13 @@ trials = Table(
     Column("stop_requested", _STATUS),
     Column("source", String(50), nullable=False),
     Column("note", JsonText, nullable=False),
-    Column("reason", AnyText),
-    Column("created_at", Moment, nullable=False),
-    Column("started_at", Moment),
     # Among the optimizer's candidates the lowest is claimed first, then the lowest number.
     Column("pool_rank", Integer, nullable=False, server_default=text("0")),
     # How many observations the arm was proposed from. Null: without looking at any.
     Column("learnt_from", Integer),
+    Column("reason", AnyText),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
     Column("ended_at", Moment),
     CheckConstraint(_one_of("status", TrialStatus), name="status"),
     CheckConstraint(_one_of("stop_requested", ("stop", "cancel")), name="stop_requested"),

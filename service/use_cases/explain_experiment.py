@@ -38,11 +38,13 @@ def explain(
     workers: Sequence[AbleWorker],
     *,
     space_exhausted: bool,
+    measured_ahead: int = 0,
     model_trouble: str | None = None,
 ) -> str:
     """The sentence, with a second one if something is amiss.
 
     counts: trials by status. ready: stages that wait for a worker, by kind.
+    measured_ahead: how many of the running trials have not begun to train.
     workers: those online now. model_trouble: why the model gave no suggestion when asked last.
     """
     running = counts[TrialStatus.RUNNING]
@@ -52,12 +54,11 @@ def explain(
         rest = f"; {_trials(running)} told to stop." if running else "."
         return f"Stopped by hand{rest}"
     if experiment.status is ExperimentStatus.PAUSED:
-        rest = f"; {_trials(running)} being finished." if running else "."
-        doing = f"Paused by hand{rest}"
+        doing = _paused(running - measured_ahead, measured_ahead)
     elif experiment.is_external:
         doing = _external(counts)
     else:
-        doing = _by_workers(experiment, counts, ready, workers)
+        doing = _by_workers(experiment, counts, ready, workers, measured_ahead)
     if experiment.stopped_by is None:
         return f"{doing}{_stand_ins(model_trouble)}"
     return f"The search has ended: {experiment.stopped_by.reason} {doing}"
@@ -98,11 +99,19 @@ def _external(counts: Mapping[TrialStatus, int]) -> str:
     return f"{_sentence(parts)}."
 
 
+def _paused(under_way: int, measured_ahead: int) -> str:
+    told = [f"{_trials(under_way)} being finished"] if under_way else []
+    if measured_ahead:
+        told.append(f"{measured_ahead} measured ahead of training")
+    return f"Paused by hand; {_sentence(told)}." if told else "Paused by hand."
+
+
 def _by_workers(
     experiment: Experiment,
     counts: Mapping[TrialStatus, int],
     ready: Mapping[StageKind, int],
     workers: Sequence[AbleWorker],
+    measured_ahead: int,
 ) -> str:
     running, waiting = counts[TrialStatus.RUNNING], counts[TrialStatus.CANDIDATE]
     able = {kind: [w for w in workers if w.can(kind, experiment)] for kind in ("train", "measure")}
@@ -114,7 +123,10 @@ def _by_workers(
         return "The optimizer is choosing the next arms."
     if waiting and not running and not any(w.free_slots for w in able["train"]):
         return f"{_trials(waiting)} ready; every able worker is busy elsewhere."
-    parts = [f"{_trials(running)} running"] if running else []
+    under_way = running - measured_ahead
+    parts = [f"{_trials(under_way)} running"] if under_way else []
+    if measured_ahead:
+        parts.append(f"{measured_ahead} measured ahead of training")
     if waiting:
         parts.append(f"{waiting} ready to start")
     left = experiment.budget_trials - experiment.trials_created

@@ -37,7 +37,7 @@ class Judgement:
         """As the trial tells it."""
         return (
             f"stopped at step {self.step}: it would join the front with a probability of "
-            f"{self.probability:.3f}, less than {self.bound:g}"
+            f"{self.probability:.4f}, less than {self.bound:g}"
         )
 
 

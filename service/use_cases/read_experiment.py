@@ -17,6 +17,7 @@ from service.storage.experiments import (
     page_of_experiments,
     trial_counts,
 )
+from service.storage.measured_ahead import measured_ahead_count
 from service.storage.workers import current_workers
 from service.use_cases.cursor import decode_cursor, encode_cursor
 from service.use_cases.explain_experiment import AbleWorker, explain
@@ -33,6 +34,7 @@ def read_experiment(connection: Connection, id_or_name: str) -> ExperimentView:
         ready_stage_counts(connection, experiment.id),
         _online_workers(connection),
         space_exhausted=is_space_exhausted(connection, experiment.id),
+        measured_ahead=measured_ahead_count(connection, experiment.id),
         model_trouble=model_trouble(connection, experiment.id),
     )
     return ExperimentView(

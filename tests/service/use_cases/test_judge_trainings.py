@@ -120,6 +120,19 @@ def test_a_hopeless_training_is_stopped_with_its_reason(
     }
 
 
+def test_a_training_that_may_be_stopped_reports_more_often(database: Database, worker: str) -> None:
+    plain = begun(database, name="plain", early_stopping=None)
+    topped_up(database, plain, 1)
+    assert next_training(database, worker).heartbeat_s == TIMES.heartbeat_s
+    watched = begun(database)
+    topped_up(database, watched, 1)
+    measure = surely_claimed(database, worker)
+    assert (measure.stage_kind, measure.heartbeat_s) == ("measure", TIMES.heartbeat_s)
+    completed(database, measure)
+    train = surely_claimed(database, worker)
+    assert (train.experiment_id, train.heartbeat_s) == (watched, TIMES.heartbeat_s / 5)
+
+
 def test_a_promising_one_goes_on(database: Database, worker: str, experiment_id: str) -> None:
     train = next_training(database, worker)
     beat(database, train, 0.15)  # half of it would be the least error so far

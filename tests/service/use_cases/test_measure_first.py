@@ -43,6 +43,11 @@ def trials_of(database, experiment_id):
         return all_trials(connection, experiment_id)
 
 
+def explanation(database, experiment_id):
+    with database.read() as connection:
+        return read_experiment(connection, experiment_id).explanation
+
+
 def test_an_arm_is_measured_untrained_and_then_trained(database: Database) -> None:
     experiment_id = created(database, quick_spec(budget=1))
     worker = worker_of(database)
@@ -136,6 +141,8 @@ def test_the_pool_is_measured_ahead_while_as_many_train_as_may(database: Databas
     assert topped_up(database, experiment_id, 9, 10) == [2]
     ahead = surely_claimed(database, host)
     assert ahead.trial_number == 2
+    told = "1 trial running, 2 measured ahead of training, 6 of the budget left."
+    assert explanation(database, experiment_id) == told
     completed(database, ahead)
     completed(database, first)
     assert surely_claimed(database, gpu).trial_number == 1
@@ -161,6 +168,7 @@ def test_a_paused_experiment_begins_no_training(database: Database) -> None:
         pause(connection, experiment_id)
     completed(database, measure)
     assert claimed(database, worker) is None
+    assert explanation(database, experiment_id) == "Paused by hand; 1 measured ahead of training."
     with database.write() as connection:
         resume(connection, experiment_id)
     assert surely_claimed(database, worker).stage_kind == "train"

@@ -74,7 +74,9 @@ def _invariants_hold(database: Database):
 
 def begun(database, space=None, **changes):
     registry = Registry([InstalledSpace(space or nested_space(), lambda: None)])
-    given = {"search_space": "nested", "budget": 9, "optimizer": {"pool_size": 9}} | changes
+    # Nothing fills in at once: what waits is to be seen waiting.
+    optimizer = {"pool_size": 9, "fallback_after_s": 600}
+    given = {"search_space": "nested", "budget": 9, "optimizer": optimizer} | changes
     with database.write() as connection:
         return create_experiment(connection, worker_spec(**given), registry).id
 
@@ -223,7 +225,8 @@ def test_a_replicate_trains_for_itself(database: Database) -> None:
     worker = worker_of(database)
     added(database, experiment_id, (5, "fp32"))
     trained(database, surely_claimed(database, worker))
-    added(database, experiment_id, (5, "int8"), source="replicate")
+    measured(database, surely_claimed(database, worker), 0.2)
+    added(database, experiment_id, (5, "fp32"), source="replicate")
     replicate = trial_of(database, experiment_id, 1)
     assert (replicate.training_key, replicate.stages[0].status) == (None, "ready")
 
@@ -266,3 +269,14 @@ def test_a_narrowed_space_still_knows_its_evaluation_parameters(database: Databa
     assert added(database, experiment_id, (5, "fp32"), (5, "int8")) == [0, 1]
     keys = [trial_of(database, experiment_id, number).training_key for number in (0, 1)]
     assert keys[0] == keys[1] is not None
+
+
+def test_no_worker_waits_for_a_training_that_another_does(database: Database) -> None:
+    instant = {"pool_size": 9, "fallback_after_s": 0, "strategy": "sobol"}
+    experiment_id = begun(database, optimizer=instant, max_parallel=2)
+    worker = worker_of(database)
+    added(database, experiment_id, (5, "fp32"), (5, "int8"))
+    assert surely_claimed(database, worker).trial_number == 0
+    filled_in = surely_claimed(database, worker)
+    assert filled_in.trial_number == 2  # a new arm, made at once
+    assert claimed(database, worker) is None
