@@ -13,7 +13,7 @@ from service.use_cases.read_experiment import read_experiment
 from service.use_cases.requeue_trial import requeue_trial
 from service.use_cases.steer_experiment import archive, pause, raise_budget, resume
 from service.use_cases.stop_trial import stop_trial
-from service.use_cases.top_up_candidates import suggestion_request
+from service.use_cases.top_up_candidates import note_space_exhausted, suggestion_request
 from tests.conftest import FakeClock
 from tests.service.toy_experiments import (
     BOTH_TOY_SPACES,
@@ -250,3 +250,41 @@ def test_an_ended_search_still_takes_what_a_person_wants_and_ends_again(
         completed(database, surely_claimed(database, worker))
     view = view_of(database, experiment_id)
     assert (view.experiment.status, view.experiment.stopped_by.rule) == ("completed", "no_gain")
+
+
+def test_a_measurement_under_way_is_finished_and_kept(database: Database, clock: FakeClock) -> None:
+    experiment_id = searching(database, search_space="quick-toy")
+    worker = registered(database, search_spaces=BOTH_TOY_SPACES)
+    topped_up(database, experiment_id, 1)
+    measure = surely_claimed(database, worker)
+    attached(database, clock, experiment_id, *[0.5] * 5)
+    view = view_of(database, experiment_id)
+    assert (view.trial_counts["running"], view.trial_counts["cancelled"]) == (1, 0)
+    assert completed(database, measure).stage_status == "completed"
+
+
+def test_what_the_rule_cancelled_can_be_taken_up_though_the_budget_is_spent(
+    database: Database, clock: FakeClock
+) -> None:
+    experiment_id = searching(database, budget=7)
+    topped_up(database, experiment_id, 1, 2)
+    attached(database, clock, experiment_id, *[0.5] * 5)
+    view = steered(database, resume, experiment_id)
+    assert (view.experiment.status, view.trial_counts["candidate"]) == ("running", 2)
+
+
+def test_a_search_without_new_arms_is_over_even_without_its_rule(
+    database: Database, clock: FakeClock
+) -> None:
+    experiment_id = searching(database)
+    topped_up(database, experiment_id, 1)
+    worker = registered(database)
+    under_way = surely_claimed(database, worker)
+    with database.write() as connection:
+        note_space_exhausted(connection, experiment_id)
+    attached(database, clock, experiment_id, *[0.5] * 5)
+    completed(database, under_way)
+    completed(database, surely_claimed(database, worker))
+    view = steered(database, resume, experiment_id)
+    assert (view.experiment.status, view.experiment.stopped_by) == ("completed", None)
+    assert view.explanation.startswith("No new arm is left to try")

@@ -201,3 +201,18 @@ def test_arms_are_compared_in_their_one_spelling(database: Database, searched: s
         database, searched, Suggestion(arm=odd, source="replicate", note={"why": "noise"})
     )
     assert repeat.arm == trial(database, searched, 0).arm
+
+
+def test_a_repeat_in_the_pool_is_not_kept_as_anything_else(
+    database: Database, searched: str
+) -> None:
+    added(database, searched, replicate(1))
+    request_more = AttachRequest(
+        parameters={"width": 50, "rate": 0.5, "pruned": True},
+        measurements={"error": 0.5, "latency_ms": 4.0},
+    )
+    with database.write() as connection:
+        attach_trial(connection, searched, request_more)
+    change = renewed(database, searched, suggestion(1), suggestion(9))
+    assert (change.kept, change.replaced) == ((), (1,))
+    assert trial(database, searched, 1).arm.parameters["width"] == 9

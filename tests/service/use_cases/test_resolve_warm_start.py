@@ -8,6 +8,7 @@ from service.domain.warm_start import WarmStart
 from service.schemas.trials import AttachRequest
 from service.storage.database import Database
 from service.storage.experiments import find_experiment
+from service.use_cases import read_sources
 from service.use_cases.attach_trial import attach_trial
 from service.use_cases.create_experiment import create_experiment
 from service.use_cases.read_experiment import read_experiment
@@ -278,3 +279,28 @@ def test_no_more_than_five() -> None:
     with pytest.raises(ValueError, match="at most 5"):
         spec("later", *"abcdef")
     assert spec("later", "a").warm_start == (WarmStart(experiment="a"),)
+
+
+def test_only_trials_with_a_shared_metric_teach_the_newest_of_too_many(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_score = [{"metric": "score", "goal": "maximize"}]
+    created(database, spec("first", objectives=only_score))
+    created(
+        database,
+        spec("later", "first", metrics=[COST], objectives=[{"metric": "cost", "goal": "minimize"}]),
+    )
+    for width, measured in (
+        (1, {"score": 1}),
+        (2, {"score": 1, "cost": 2}),
+        (3, {"score": 1, "cost": 3}),
+    ):
+        clock.advance(1)
+        request = AttachRequest(parameters={"width": width}, measurements=measured)
+        with database.write() as connection:
+            attach_trial(connection, "first", request)
+    (source,) = sources(database, "later")
+    assert [o.arm.parameters["width"] for o in source.observations] == [2, 3]
+    monkeypatch.setattr(read_sources, "MAX_TRIALS_OF_A_SOURCE", 1)
+    (source,) = sources(database, "later")
+    assert [o.arm.parameters["width"] for o in source.observations] == [3]
