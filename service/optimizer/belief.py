@@ -21,6 +21,9 @@ from service.optimizer.history import (
 from service.optimizer.optimizer import SuggestRequest
 from service.optimizer.surrogate import Surrogate
 
+MAX_ARMS = 1_000
+"""Beyond it the oldest dominated arms are left out."""
+
 
 class Belief:
     """A surrogate fitted to a request's history, and the acquisition function that follows.
@@ -59,7 +62,7 @@ class Belief:
     @classmethod
     def of(cls, request: SuggestRequest) -> "Belief | None":
         """None while fewer than two trials have measured some metric of interest."""
-        arms = measured_arms(request)
+        arms = measured_arms(request, MAX_ARMS)
         reference = reference_point(request, arms)
         if reference is None or not can_be_modelled(request) or not Encoding(request.space).axes:
             return None

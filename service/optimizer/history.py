@@ -15,7 +15,7 @@ from service.domain.trial import TrialStatus
 from service.optimizer.optimizer import Observation, Source, SuggestRequest
 
 MAX_MODELLED_ARMS = 300
-"""A fit costs the cube of the history; beyond this the oldest dominated arms are left out."""
+"""Ax's fit costs the cube of the history; beyond this the oldest dominated arms are left out."""
 MAX_SOURCE_ARMS = 200
 MIN_MEASURED_ARMS = 2
 """A metric needs so many before a surrogate can be fitted to it."""
@@ -45,16 +45,14 @@ def metrics_of_interest(request: SuggestRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def measured_arms(request: SuggestRequest) -> list[MeasuredArm]:
-    """Every legal arm with a measurement of interest, the newest last.
+def measured_arms(request: SuggestRequest, most: int = MAX_MODELLED_ARMS) -> list[MeasuredArm]:
+    """Every legal arm with a measurement of interest, the newest last; at most so many.
 
     An arm whose trial was infeasible, stopped early or still runs gives what it measured. An arm
     tried twice gives the mean of its trials.
     """
     arms = _merged(request, (*request.observations, *request.partial))
-    return _with_known_noise(
-        _at_most(arms, MAX_MODELLED_ARMS, request), metrics_of_interest(request)
-    )
+    return _with_known_noise(_at_most(arms, most, request), metrics_of_interest(request))
 
 
 def source_arms(request: SuggestRequest, source: Source) -> list[MeasuredArm]:

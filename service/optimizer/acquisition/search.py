@@ -18,6 +18,9 @@ SCATTERED = 512
 """Rows drawn evenly, and as many around the front."""
 STARTS = 6
 _ROUNDS = 8
+_SAME = 1e-9
+_SIMPLER_AT = 0.01
+"""Of the logarithm, per axis: so much of the improvement is given for a simpler arm."""
 _CLIMB_ITERATIONS = 30
 _LEAST_GAIN = 1e-4
 """Of the logarithm: a ten-thousandth of the improvement."""
@@ -58,7 +61,34 @@ class AcquisitionSearch:
             row, value = self._climb(acquisition, candidates[index], float(values[index]))
             if best is None or value > best[1]:
                 best = row, value
-        return best
+        return None if best is None else self._simplified(acquisition, *best)
+
+    def _simplified(self, acquisition: Acquisition, row: Rows, value: float) -> tuple[Rows, float]:
+        """The row with as many coordinates of the nearest incumbent as cost next to nothing.
+
+        In many dimensions the maximum differs from all that was tried in axes of which the
+        surrogate knows little; each is a gamble, and together they spoil what is known to be good.
+        It also leaves an arm that tells a person why it differs.
+        """
+        if len(self._incumbents) == 0:
+            return row, value
+        differences = np.abs(self._incumbents - row)
+        parent = self._incumbents[int(np.argmin(differences.sum(axis=1)))]
+        least = value - _SIMPLER_AT * len(row)
+        while True:
+            changed = np.flatnonzero(np.abs(parent - row) > _SAME)
+            if len(changed) <= 1:
+                return row, value
+            resets = np.repeat(row[np.newaxis], len(changed), axis=0)
+            resets[np.arange(len(changed)), changed] = parent[changed]
+            resets = self._allowed(self._encoding.snapped(resets))
+            if len(resets) == 0:
+                return row, value
+            values = acquisition.log_values(self._encoding.features(resets))
+            best = int(np.argmax(values))
+            if values[best] < least:
+                return row, value
+            row, value = resets[best], float(values[best])
 
     def _starts(self, rows: Rows, values: Rows) -> list[int]:
         """Good rows, not all from one hill: of each start's neighbourhood no second one."""

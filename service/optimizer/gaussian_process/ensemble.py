@@ -15,6 +15,9 @@ FAMILIES = (
 _ALWAYS_KEPT = 2
 """So many of the families keep a member whatever their density: with few trials it tells little."""
 
+MAX_FITTED_ARMS = 250
+"""A step of the fit costs the cube of their number; so many settle the hyperparameters."""
+
 _FIRST_STEPS = 12
 """After so many iterations only the better of the starts goes on."""
 _ITERATIONS = 50
@@ -29,14 +32,27 @@ def fit_ensemble(
     """
     fitted = []
     for family in families:
-        likelihood = Likelihood(family, training)
+        likelihood = Likelihood(family, _some(training))
         prior = Prior.of(family, training.columns)
         climbs = [likelihood.minimise(prior, start, _FIRST_STEPS) for start in likelihood.starts()]
         vector, _ = min(climbs, key=lambda climb: climb[1])
         vector, _ = likelihood.minimise(prior, vector, _ITERATIONS)
         fitted.append(likelihood.process(vector))
     shares = _shares(np.array([process.leave_one_out() for process in fitted]), members)
+    if len(training.values) > MAX_FITTED_ARMS:  # the hyperparameters of some, given all
+        fitted = [GaussianProcess(process.hyperparameters, training) for process in fitted]
     return [process for process, share in zip(fitted, shares, strict=True) for _ in range(share)]
+
+
+def _some(training: Training) -> Training:
+    """At most so many of the values, evenly along the history."""
+    n = len(training.values)
+    if n <= MAX_FITTED_ARMS:
+        return training
+    kept = np.linspace(0, n - 1, MAX_FITTED_ARMS).round().astype(int)
+    return Training(
+        training.columns, training.features[kept], training.values[kept], training.noise[kept]
+    )
 
 
 def _shares(densities: Array, members: int) -> list[int]:
