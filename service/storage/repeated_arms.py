@@ -4,21 +4,20 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from service.domain.trial import REPLICATE_SOURCE, TrialStatus
+from service.domain.trial import TrialStatus
 from service.storage.tables import trials
 
 
 def repeatable_trials(
     connection: Connection, experiment_id: str, signatures: Sequence[str]
 ) -> dict[str, int]:
-    """By arm signature, the first trial that has completed the arm, itself no replicate."""
+    """By arm signature, the first trial that has completed the arm: no replicate comes first."""
     query = (
         select(trials.c.arm_signature, func.min(trials.c.number))
         .where(
             trials.c.experiment_id == experiment_id,
             trials.c.arm_signature.in_(signatures),
             trials.c.status == TrialStatus.COMPLETED,
-            trials.c.source != REPLICATE_SOURCE,
         )
         .group_by(trials.c.arm_signature)
     )

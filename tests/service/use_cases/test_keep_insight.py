@@ -140,11 +140,13 @@ def test_the_predicted_front_stands_beside_the_observed(
     assert before.predicted is None
     assert [point.probability_on_front for point in before.front] == [None, None]
     assert kept(database, experiment_id, insight(2))
+    with database.read() as connection:
+        # A reader who has seen the front without it learns that there is more to see.
+        assert read_front(connection, experiment_id).data_version > before.data_version
     attached(database, clock, experiment_id, 3)
     with database.read() as connection:
         front = read_front(connection, experiment_id)
         pick = pick_trial(connection, experiment_id, {"latency_ms": 1.5})
-    assert front.data_version > before.data_version
     assert front.predicted is not None
     assert (front.predicted.as_of_trials, front.predicted.newer_trials) == (2, 1)
     assert (front.predicted.strategy, front.predicted.expected_gain) == ("gp", 0.5)

@@ -98,7 +98,11 @@ def test_only_one_repeat_is_under_way_at_a_time(database: Database, searched: st
 
 def test_what_has_not_completed_cannot_be_repeated(database: Database, searched: str) -> None:
     topped_up(database, searched, 2)
-    assert added(database, searched, replicate(2), replicate(3)) == []
+    arm = {"width": 4, "rate": 0.5, "pruned": True}
+    with database.write() as connection:
+        failing = AttachRequest(parameters=arm, infeasible_reason="diverged")
+        attach_trial(connection, searched, failing)
+    assert added(database, searched, replicate(2), replicate(3), replicate(4)) == []
 
 
 def test_each_repeat_trains_with_a_seed_of_its_own(database: Database, searched: str) -> None:
