@@ -68,7 +68,7 @@ bench-optimizer: $(VENV)/.installed-dev ## our optimizer and its peers; goes on 
 bench-early-stopping: $(VENV)/.installed-dev ## what early stopping saves on recorded learning curves
 	$(BIN)/python -m benchmarks.early_stopping replay
 
-bench-asynchrony: $(VENV)/.installed-dev ## latency of a lease and idle share of workers (over an hour)
+bench-asynchrony: $(VENV)/.installed-dev ## latency of a lease and idle share of workers (about two hours)
 	$(BIN)/python -m benchmarks.asynchrony latency --loads steady brisk burst saturated
 	$(BIN)/python -m benchmarks.asynchrony idle
 	$(BIN)/python -m benchmarks.asynchrony table

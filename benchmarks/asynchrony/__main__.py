@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     latency = commands.add_parser("latency", help="latency of a lease from a warm pool")
     latency.add_argument("--loads", nargs="+", choices=lease_latency.LOADS, default=["steady"])
     latency.add_argument("--workers", type=int, default=50)
-    latency.add_argument("--seconds", type=float, default=60.0)
+    latency.add_argument("--seconds", type=float, default=120.0)
     idle = commands.add_parser("idle", help="idle share of workers with 20 s trials")
     idle.add_argument("--workers", type=int, default=8)
     idle.add_argument("--seconds", type=float, default=600.0)

@@ -60,7 +60,7 @@ def text_of(lines: Sequence[dict[str, Any]]) -> str:
         "",
         (
             f"Machine: {last['machine']}; {versions}. Server, suggester, model and all simulated "
-            "workers share it. `load` is the machine's load average before the runs: what other "
+            "workers share it. `machine` is its load average before the runs: what other "
             "processes took from them."
         ),
         "",
@@ -69,8 +69,8 @@ def text_of(lines: Sequence[dict[str, Any]]) -> str:
         _first_paragraph("lease_latency"),
         "",
         (
-            "| database | load on the server | workers | runs | leases | p50 ms | p99 ms | worst ms "
-            "| leases/s | server CPU ms per request | load |"
+            "| database | load | workers | runs | leases | p50 ms | p99 ms | worst ms "
+            "| leases/s | server CPU ms per request | machine |"
         ),
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *_latency_rows([line for line in lines if line["kind"] == "LatencyRun"]),
@@ -81,7 +81,7 @@ def text_of(lines: Sequence[dict[str, Any]]) -> str:
         "",
         (
             "| database | strategy | workers | runs | minutes | trials | idle % | in reports % "
-            "| longest wait s | pool ranked anew | proposed by | load |"
+            "| longest wait s | pool ranked anew | proposed by | machine |"
         ),
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *_idle_rows([line for line in lines if line["kind"] == "IdleRun"]),
