@@ -64,9 +64,9 @@ def test_what_is_wrong_is_refused_by_name(changes, told):
         spec_with(**changes)
 
 
-def test_at_most_four_objectives():
-    objectives = [{"metric": f"m{i}", "goal": "minimize"} for i in range(5)]
-    assert len(spec_with(objectives=objectives[:4]).objectives) == 4
+def test_at_most_eight_objectives():
+    objectives = [{"metric": f"m{i}", "goal": "minimize"} for i in range(9)]
+    assert len(spec_with(objectives=objectives[:8]).objectives) == 8
     with pytest.raises(ValidationError, match="objectives"):
         spec_with(objectives=objectives)
 
