@@ -1,5 +1,6 @@
 """Resolves a spec against the installed search spaces and refuses what contradicts itself."""
 
+import importlib.util
 import math
 from dataclasses import dataclass
 
@@ -69,6 +70,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
         }
     _check_goals(spec, metrics)
     _check_stop_rules(spec)
+    _check_strategy(spec)
     _check_early_stopping(spec)
     update["optimizer"] = spec.optimizer.model_copy(
         update={"initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space)}
@@ -181,6 +183,16 @@ def _check_early_stopping(spec: ExperimentSpec) -> None:
             "Trials that are run elsewhere report no learning curves to stop them by.",
             field="early_stopping",
             remedy="Leave it out, or name a search_space.",
+        )
+
+
+def _check_strategy(spec: ExperimentSpec) -> None:
+    """Whether the server can run the strategy. Raises: InvalidRequest."""
+    if spec.optimizer.strategy == "saasbo" and importlib.util.find_spec("numpyro") is None:
+        raise InvalidRequest(
+            "Strategy 'saasbo' needs NumPyro, which this server lacks.",
+            field="optimizer.strategy",
+            remedy="Install archfront[saasbo] on the server, or choose map_saas or auto.",
         )
 
 

@@ -213,3 +213,29 @@ def test_a_metric_that_never_changes(strategy: str) -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'magic'; known are auto, gp, map_saas"):
         find_optimizer("magic")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["map_saas", "saasbo", "parego"])
+def test_the_published_methods_keep_the_contract(strategy: str) -> None:
+    request = request_after(SPACES["conditional"], 6, strategy=strategy)
+    suggestions = suggest(strategy, request)
+    check_contract(request, suggestions)
+    assert suggestions[0].source == strategy
+    if strategy != "saasbo":  # its Markov chains take a quarter of a minute
+        assert suggest(strategy, request) == suggestions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective_count", [4, 5, 6])
+def test_auto_takes_more_than_three_objectives(objective_count: int) -> None:
+    def measuring(arm: Arm) -> dict[str, Measurement]:
+        return measure(arm, objective_count)
+
+    request = request_after(
+        SPACES["mixed"], 8, objectives=objectives(objective_count), measuring=measuring
+    )
+    suggestions = suggest("auto", request)
+    check_contract(request, suggestions)
+    assert suggestions[0].source == ("ax" if objective_count == 4 else "parego")
+    assert "Strategy" in suggestions[0].note["why"]

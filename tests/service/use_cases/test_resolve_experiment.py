@@ -320,3 +320,12 @@ def test_an_expected_gain_needs_a_model(strategy):
     assert refused.value.field == "stop_rules.expected_gain"
     resolved = resolve_experiment(worker_spec(stop_rules=rules), REGISTRY).spec
     assert resolved.stop_rules.expected_gain.below == 0.01
+
+
+def test_saasbo_is_refused_where_its_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = worker_spec(optimizer={"strategy": "saasbo"})
+    assert resolve_experiment(spec, REGISTRY).spec.optimizer.strategy == "saasbo"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(InvalidRequest, match="needs NumPyro") as caught:
+        resolve_experiment(spec, REGISTRY)
+    assert caught.value.field == "optimizer.strategy"
