@@ -100,11 +100,11 @@ def _deployable(
 def _so_far(
     end: TrainingEnd, space: SearchSpace, protocol: dict[str, Any]
 ) -> dict[str, Measurement]:
-    """The space's metrics as far as the last point of the learning curve has them."""
-    if end.last_point is None:
-        return {}
-    known = [metric for metric in space.trained_metrics if metric.name in end.last_point.metrics]
-    estimates = {
-        metric.name: Estimate(float(end.last_point.metrics[metric.name])) for metric in known
-    }
-    return to_measurements(estimates, known, protocol | {"early_stopped": True})
+    """The space's metrics as far as the learning curve has them: of each its newest value."""
+    found: dict[str, Measurement] = {}
+    for metric in space.trained_metrics:
+        if metric.name in end.latest:
+            step, value = end.latest[metric.name]
+            told = protocol | {"steps": step, "early_stopped": True}
+            found |= to_measurements({metric.name: Estimate(value)}, [metric], told)
+    return found

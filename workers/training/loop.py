@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search_spaces.arm import Arm
 from search_spaces.recipe import ArmInfeasible, CurvePoint, Recipe, TrainedNetwork, TrainingContext
@@ -12,10 +12,15 @@ from workers.errors import WallClockLimitReached
 
 @dataclass(frozen=True)
 class TrainingEnd:
-    """What training came to. `trained` is None where it was told to stop before its end."""
+    """What training came to. `trained` is None where it was told to stop before its end.
+
+    latest: of each metric of the learning curve the newest value and its step; not every point
+        carries every metric.
+    """
 
     trained: TrainedNetwork | None
     last_point: CurvePoint | None
+    latest: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -48,6 +53,7 @@ def run_training(
     """
     began_s = clock_s()
     last_point: CurvePoint | None = None
+    latest: dict[str, tuple[int, float]] = {}
     training = recipe.train(arm, context)
     try:
         while True:
@@ -59,8 +65,9 @@ def run_training(
             refuse_non_finite(point.metrics, f"after {point.step} steps")
             on_point(point)
             last_point = point
+            latest |= {name: (point.step, float(v)) for name, v in point.metrics.items()}
             if stop_requested():
-                return TrainingEnd(None, last_point)
+                return TrainingEnd(None, last_point, latest)
             spent_s = clock_s() - began_s
             if wall_clock_limit_s is not None and spent_s > wall_clock_limit_s:
                 raise WallClockLimitReached(
@@ -73,4 +80,4 @@ def run_training(
     refuse_non_finite(
         {name: estimate.mean for name, estimate in trained.metrics.items()}, "at the end"
     )
-    return TrainingEnd(trained, last_point)
+    return TrainingEnd(trained, last_point, latest)

@@ -73,6 +73,17 @@ def test_a_stop_takes_effect_between_two_points(context):
     assert recipe.was_closed
 
 
+def test_the_newest_value_of_each_metric_is_kept(context):
+    class Sparse(Recipe):
+        def train(self, arm, context):
+            yield CurvePoint(10, {"loss": 3.0, "error": 0.9})
+            yield CurvePoint(20, {"loss": 2.0})
+            return TrainedNetwork("network", self.metrics)
+
+    end, _ = run(Sparse([]), context)
+    assert end.latest == {"loss": (20, 2.0), "error": (10, 0.9)}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_curve_that_diverges_makes_the_arm_infeasible(context, value):
     recipe = Recipe([1.0, value, 1.0])
