@@ -74,9 +74,17 @@ class Belief:
         legal = [arm for arm in self.request.pending if self.request.space.contains(arm)]
         return self.encoding.rows_of(legal)
 
-    def acquisition(self, pending: Rows) -> Acquisition:
-        """The acquisition function given that `pending` (rows) are under way."""
-        return self.draws.acquisition(pending)
+    @property
+    def contenders(self) -> list[Arm]:
+        """Measured arms that noise may hold on the front or off it."""
+        return [self.arms[n].arm for n in self.draws.contenders.tolist()]
+
+    def acquisition(self, pending: Rows, boldness: float = 1.0) -> Acquisition:
+        """The acquisition function given that `pending` (rows) are under way.
+
+        boldness: share of the surrogate's uncertainty that counts as a chance.
+        """
+        return self.draws.acquisition(pending, boldness)
 
     def in_own_units(self, log_gain: float) -> float:
         """An expected gain of hypervolume, in the objectives' units."""

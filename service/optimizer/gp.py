@@ -9,6 +9,7 @@ import numpy as np
 
 from search_spaces.arm import Arm
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
+from service.domain.trial import REPLICATE_SOURCE
 from service.optimizer.acquisition.search import SCATTERED, AcquisitionSearch
 from service.optimizer.belief import Belief
 from service.optimizer.encoding import Encoding, Rows
@@ -16,11 +17,14 @@ from service.optimizer.history import incumbents
 from service.optimizer.known_arms import KnownArms
 from service.optimizer.neighbours import legal_neighbours
 from service.optimizer.optimizer import Suggestion, SuggestRequest
+from service.optimizer.replication import arm_to_repeat
 from service.optimizer.sobol import SobolOptimizer, new_arms, sobol_points
 
 _KEEP_WITHIN = math.log(1.1)
 """A candidate that stands already is kept if no new one promises a tenth more."""
 _CONSTRAINED_ROWS = 128
+_MANY_AXES = 10
+_CAUTIOUS = 0.3
 
 
 class GpOptimizer:
@@ -56,6 +60,7 @@ class Proposals:
         self._belief = belief
         self._source = source
         self._pending = belief.pending
+        self._has_repeated = False
         self._known = KnownArms(encoding, request.known_arms)
         self._replaceable = [arm for arm in request.replaceable if request.space.contains(arm)]
         front = incumbents(request, belief.arms)
@@ -84,9 +89,14 @@ class Proposals:
             )
         return made
 
+    def expected_gain(self) -> float | None:
+        """What the best new arm promises, in the objectives' units; None where there is none."""
+        found = self._search.maximise(self._belief.acquisition(self._pending))
+        return None if found is None else self._belief.in_own_units(found[1])
+
     def _next(self) -> Suggestion | None:
         encoding = self._belief.encoding
-        acquisition = self._belief.acquisition(self._pending)
+        acquisition = self._belief.acquisition(self._pending, self._boldness())
         found = self._search.maximise(acquisition)
         arm, log_gain = (
             (None, -math.inf) if found is None else (encoding.arm_of(found[0]), found[1])
@@ -99,11 +109,34 @@ class Proposals:
                 arm, log_gain = self._replaceable[best], float(values[best])
         if arm is None or not self._belief.request.space.contains(arm):
             return None
+        repeated = (
+            None
+            if self._has_repeated
+            else arm_to_repeat(self._belief, self._belief.in_own_units(log_gain))
+        )
+        if repeated is not None:
+            self._has_repeated = True
+            return self._repeat(repeated)
         self._replaceable = [other for other in self._replaceable if other != arm]
         row = encoding.row_of(arm)
         self._known.add(row)
         self._pending = np.vstack([self._pending, row])
         return Suggestion(arm=arm, source=self._source, note=self._note(arm, log_gain))
+
+    def _repeat(self, arm: Arm) -> Suggestion:
+        why = "Noise limits the front more than search does: the same arm once more."
+        return Suggestion(arm=arm, source=REPLICATE_SOURCE, note={"why": why})
+
+    def _boldness(self) -> float:
+        """Every other arm of a search in many dimensions stays near to what is known.
+
+        The expected improvement gambles on what it knows least, and in many dimensions that is
+        nearly everywhere: one in two arms then only refines the front.
+        """
+        request = self._belief.request
+        turn = len(request.observations) + len(self._pending)
+        many = len(self._belief.encoding.axes) >= _MANY_AXES
+        return _CAUTIOUS if many and turn % 2 else 1.0
 
     def _note(self, arm: Arm, log_gain: float) -> dict[str, Any]:
         belief = self._belief

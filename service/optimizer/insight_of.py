@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.arm import Arm
-from service.domain.errors import SearchSpaceExhausted
 from service.domain.hypervolume import hypervolume
 from service.domain.pareto import Points, is_non_dominated, oriented
 from service.optimizer.belief import Belief
@@ -145,11 +144,10 @@ def _predicted(belief: Belief, arms: Sequence[Arm]) -> list[Forecast]:
 
 def _expected_gain(belief: Belief) -> float | None:
     """What the best next arm is expected to add; 0 where no new arm is left."""
-    try:
-        gain = Proposals(belief, "gp").make(1)[0].note["expected_gain"]
-    except SearchSpaceExhausted:
+    gain = Proposals(belief, "gp").expected_gain()
+    if gain is None:
         return 0.0
-    return float(gain) if math.isfinite(gain) else None
+    return gain if math.isfinite(gain) else None
 
 
 def _reached(belief: Belief, observed: Sequence[MeasuredArm]) -> float:

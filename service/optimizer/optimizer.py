@@ -106,6 +106,8 @@ class Optimizer(Protocol):
     def suggest(self, request: SuggestRequest) -> list[Suggestion]:
         """At most `request.count` legal arms, all new or replaceable, and at least one.
 
+        A completed arm may come again under the source `replicate`, where noise limits the front.
+
         Best first; arms of `request.replaceable` come back only where they are worth it.
 
         Deterministic, without memory between calls: whatever it knows is in the request.

@@ -36,13 +36,15 @@ class Scenario:
     """One draw of all that is unknown; independent of the next.
 
     worlds: of every metric. objectives: metric and sign (+1 to be maximised), in the
-    improvement's order.
+    improvement's order. boldness: share of the uncertainty that counts as a chance; below 1 the
+    search keeps nearer to what is known.
     """
 
     worlds: Mapping[str, World]
     objectives: Sequence[tuple[str, int]]
     bounds: Sequence[Bound]
     improvement: HypervolumeImprovement
+    boldness: float = 1.0
 
     def log_values(self, predicted: Mapping[int, Predicted]) -> Array:
         """Log of expected improvement times probability of feasibility, at q points.
@@ -58,7 +60,8 @@ class Scenario:
         found = [of(name) for name, _ in self.objectives]
         signs = np.array([sign for _, sign in self.objectives])
         means = np.stack([mean for mean, _ in found], axis=1) * signs
-        total = self.improvement.log_values(means, np.stack([sd for _, sd in found], axis=1))
+        deviations = self.boldness * np.stack([deviation for _, deviation in found], axis=1)
+        total = self.improvement.log_values(means, deviations)
         for bound in self.bounds:
             mean, deviation = of(bound.metric)
             total = total + log_ndtr(bound.sign * (bound.bound - mean) / deviation)
@@ -78,11 +81,12 @@ class Scenario:
         found = [of(name) for name, _ in self.objectives]
         signs = [sign for _, sign in self.objectives]
         means = np.array([sign * mean for sign, (mean, *_) in zip(signs, found, strict=True)])
-        deviations = np.array([deviation for _, deviation, *_ in found])
+        deviations = self.boldness * np.array([deviation for _, deviation, *_ in found])
         total, by_mean, by_deviation = self.improvement.log_value_and_gradients(means, deviations)
         gradient = np.zeros(len(found[0][2]))
         for number, (sign, (_, _, mean_slope, slope)) in enumerate(zip(signs, found, strict=True)):
-            gradient += sign * by_mean[number] * mean_slope + by_deviation[number] * slope
+            gradient += sign * by_mean[number] * mean_slope
+            gradient += self.boldness * by_deviation[number] * slope
         for bound in self.bounds:
             mean, deviation, mean_slope, slope = of(bound.metric)
             score = bound.sign * (bound.bound - mean) / deviation

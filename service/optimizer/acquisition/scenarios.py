@@ -23,6 +23,7 @@ class ScenarioDraws:
 
     reference: the objectives' thresholds in their own units.
     is_feasible: which of the surrogate's arms may stand on the front.
+    contenders: those (by number) that noise may hold on or off it; none where nothing is noisy.
     """
 
     def __init__(
@@ -45,18 +46,20 @@ class ScenarioDraws:
         )
         self._is_feasible = is_feasible
         self._rng = rng
-        self._contenders = self._find_contenders()
+        self.contenders = self._find_contenders()
 
-    def acquisition(self, pending: Rows) -> Acquisition:
+    def acquisition(self, pending: Rows, boldness: float) -> Acquisition:
         """The acquisition function while `pending` (rows) are under way."""
         awaited = self._surrogate.encoding.features(pending)
-        sampled = np.vstack([self._surrogate.features[self._contenders], awaited])
+        sampled = np.vstack([self._surrogate.features[self.contenders], awaited])
         worlds = {
             metric: self._worlds(model, sampled)
             for metric, model in self._surrogate.metrics.items()
         }
         scenarios = [
-            self._scenario({metric: found[n] for metric, found in worlds.items()}, sampled)
+            self._scenario(
+                {metric: found[n] for metric, found in worlds.items()}, sampled, boldness
+            )
             for n in self._distinct(worlds)
         ]
         weights = list(self._distinct(worlds).values())
@@ -84,14 +87,14 @@ class ScenarioDraws:
         ]
         return {keys.index(key): float(keys.count(key)) for key in dict.fromkeys(keys)}
 
-    def _scenario(self, worlds: Mapping[str, World], sampled: Array) -> Scenario:
+    def _scenario(self, worlds: Mapping[str, World], sampled: Array, boldness: float) -> Scenario:
         points = np.vstack([self._surrogate.features, sampled])
         values = {
             metric: process.predict_worlds(points)[0][number]
             for metric, (process, number) in worlds.items()
         }
         may_stand = np.append(self._is_feasible, np.ones(len(sampled), dtype=bool))
-        may_stand[self._contenders] = False  # they stand among the sampled ones
+        may_stand[self.contenders] = False  # they stand among the sampled ones
         for bound in self._bounds:
             may_stand &= bound.sign * values[bound.metric] <= bound.sign * bound.bound
         front = np.stack([sign * values[metric] for metric, sign in self._objectives], axis=1)
@@ -100,6 +103,7 @@ class ScenarioDraws:
             self._objectives,
             self._bounds,
             HypervolumeImprovement(front[may_stand], self._reference),
+            boldness,
         )
 
     def _sample(self, mean: Array, covariance: Array, count: int) -> Array:

@@ -199,6 +199,23 @@ def test_a_source_that_misleads_does_little_harm() -> None:
     assert errors["misled"] < 2.0 * errors["alone"] + 0.02
 
 
+def test_where_noise_limits_the_front_a_contender_is_run_again() -> None:
+    """A small space of which all the good is known, and none of it surely."""
+    noisy = tuple(completed(arm, sem=0.3) for arm in arms(60))
+    request = request_of().model_copy(update={"observations": noisy})
+    repeated = GpOptimizer().suggest(request.model_copy(update={"count": 3}))
+    again = [one for one in repeated if one.source == "replicate"]
+    assert len(again) == 1
+    assert again[0].arm in [one.arm for one in noisy]
+    under_way = request.model_copy(update={"pending": (again[0].arm,)})
+    assert all(one.source == "gp" for one in GpOptimizer().suggest(under_way))
+
+
+def test_where_nothing_is_noisy_no_arm_is_run_again() -> None:
+    request = request_of(60).model_copy(update={"count": 3})
+    assert all(one.source == "gp" for one in GpOptimizer().suggest(request))
+
+
 def test_numbers_that_break_down_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*_: object) -> None:
         raise np.linalg.LinAlgError("not positive definite")

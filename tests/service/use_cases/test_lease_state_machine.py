@@ -89,7 +89,7 @@ class LeaseMachine(RuleBasedStateMachine):
         slots=st.integers(1, 3),
         kinds=st.sampled_from([TRAINED_FIRST, MEASURED_FIRST]),
     )
-    def begin(  # noqa: PLR0917
+    def begin(
         self,
         budget: int,
         max_parallel: int,
