@@ -46,6 +46,6 @@ def write_plot(problem: str, runs: Sequence[Run], path: Path) -> None:
             axes.plot(trials, median, dashes, color=colour, linewidth=1.2, label=label)
             axes.fill_between(trials, lower, upper, color=colour, alpha=0.12, linewidth=0)
         axes.set(xlabel="trials", ylabel="hypervolume", title=problem)
-        axes.legend(title="optimizer (seeds)", fontsize=7, frameon=False)
+        axes.legend(loc="lower right", title="optimizer (seeds)", fontsize=7, frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None})
