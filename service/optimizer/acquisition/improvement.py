@@ -10,11 +10,12 @@ logarithms, so that it has a slope where it is next to nothing [Ament2023].
     Optimization. NeurIPS 2023.
 """
 
+import moocore
 import numpy as np
 import numpy.typing as npt
 from scipy.special import erfcx, log_ndtr  # type: ignore[import-untyped]
 
-from service.domain.pareto import Points
+from service.domain.pareto import Points, is_non_dominated
 from service.optimizer.acquisition.cells import open_cells
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +26,10 @@ _CLOSEST = -1e-13
 """Two logarithms nearer than this count as so far apart: no box is quite without volume."""
 
 
+MAX_FRONT = 200
+"""Points of a front of three objectives: they leave some 3,400 boxes."""
+
+
 class HypervolumeImprovement:
     """What a point adds to a front's hypervolume, in expectation.
 
@@ -32,7 +37,7 @@ class HypervolumeImprovement:
     """
 
     def __init__(self, front: Points, reference: Points) -> None:
-        lower, upper = open_cells(front, reference)
+        lower, upper = open_cells(_most_telling(front, reference), reference)
         self._edges: list[Array] = []
         self._lower: list[npt.NDArray[np.intp]] = []
         self._upper: list[npt.NDArray[np.intp]] = []
@@ -86,6 +91,18 @@ class HypervolumeImprovement:
         ratio = np.minimum(beyond[:, self._upper[objective]] - low, _CLOSEST)
         within: Array = low + np.log(-np.expm1(ratio))
         return within
+
+
+def _most_telling(front: Points, reference: Points) -> Points:
+    """The points of a crowded front that alone dominate the most; all of one that is not."""
+    m = len(reference)
+    better = front[np.all(front > reference, axis=1)]
+    if m <= 2 or len(better) <= MAX_FRONT:
+        return front
+    better = better[is_non_dominated(better)]
+    alone = moocore.hv_contributions(better, ref=reference, maximise=True)
+    telling: Points = better[np.sort(np.argsort(-alone, kind="stable")[:MAX_FRONT])]
+    return telling
 
 
 def log_sum(logarithms: Array, axis: int) -> Array:

@@ -50,6 +50,18 @@ def test_a_better_mean_is_never_worth_less() -> None:
     assert np.all(np.diff(values) > 0)
 
 
+def test_a_crowded_front_is_thinned_without_much_harm() -> None:
+    rng = np.random.default_rng(3)
+    front = rng.random((400, 3))
+    front /= np.linalg.norm(front, axis=1)[:, None]  # none dominates another
+    reference = np.zeros(3)
+    improvement = HypervolumeImprovement(front, reference)
+    points = np.full((1, 3), 0.62)  # a little beyond the sphere
+    gain = hypervolume(np.vstack([front, points]), reference) - hypervolume(front, reference)
+    value = np.exp(improvement.log_values(points, np.full((1, 3), 1e-6))[0])
+    assert gain <= value < 2 * gain
+
+
 def test_nothing_is_left_to_chance_where_nothing_is_uncertain() -> None:
     front, reference = np.array([[1.0, 0.5], [0.5, 1.0]]), np.zeros(2)
     improvement = HypervolumeImprovement(front, reference)
