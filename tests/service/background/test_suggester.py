@@ -298,10 +298,13 @@ def process(laboratory: Laboratory, *arguments: str) -> Iterator[subprocess.Pope
 
 
 @pytest.mark.slow
-def test_the_process_asks_ax_and_ends_cleanly(laboratory: Laboratory) -> None:
-    id_ = laboratory.create(strategy="auto", initial_trials=4)
+@pytest.mark.parametrize(("strategy", "begins", "goes_on"), [("auto", 4, "gp"), ("ax", 2, "ax")])
+def test_the_process_asks_the_model_and_ends_cleanly(
+    laboratory: Laboratory, strategy: str, begins: int, goes_on: str
+) -> None:
+    id_ = laboratory.create(strategy=strategy, initial_trials=4)
     with process(laboratory) as suggester:
-        for _ in range(2):
+        for _ in range(begins // 2):
             laboratory.fill(id_)
             laboratory.tell_all(id_)
         wait_for(lambda: len(laboratory.candidates(id_)) == 2, limit_s=120)
@@ -311,7 +314,8 @@ def test_the_process_asks_ax_and_ends_cleanly(laboratory: Laboratory) -> None:
         assert "libtorch" not in modules
         suggester.terminate()
         assert suggester.wait(10) == 0
-    assert [trial.source for trial in laboratory.trials(id_)] == ["sobol"] * 4 + ["ax"] * 2
+    sources = [trial.source for trial in laboratory.trials(id_)]
+    assert sources == ["sobol"] * begins + [goes_on] * 2
     assert laboratory.candidates(id_)[0].note["predicted"].keys() == {"error", "latency_ms"}
     wait_for(lambda: not Path(f"/proc/{children[0]}").exists(), limit_s=5)
 

@@ -87,7 +87,7 @@ class Model:
 class Desk:
     is_asking = False
 
-    def look_into_one(self) -> bool:
+    def look_into_one(self, idle_s: float) -> bool:
         return False
 
 

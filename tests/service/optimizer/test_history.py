@@ -4,7 +4,6 @@ from search_spaces.arm import Arm
 from service.domain.measurement import Measurement
 from service.domain.objective import OutcomeConstraint
 from service.domain.trial import TrialStatus
-from service.optimizer import history
 from service.optimizer.history import (
     can_be_modelled,
     incumbents,
@@ -91,14 +90,14 @@ def test_incumbents_are_the_non_dominated() -> None:
     told = [observed(0.1, m0=0, m1=1), observed(0.2, m0=1, m1=0), observed(0.3, m0=2, m1=2)]
     asked = request(*told, observed(0.4, m0=-9))
     front = incumbents(asked, measured_arms(asked))
-    assert [arm.parameters["x"] for arm in front] == [0.1, 0.2]
+    assert [arm.parameters["x"] for arm in front] == [
+        0.2,
+        0.1,
+    ]  # m0, to be minimised, falls along it
 
 
-def test_of_a_long_history_the_front_and_the_newest_are_modelled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(history, "MAX_MODELLED_ARMS", 4)
+def test_of_a_long_history_the_front_and_the_newest_are_modelled() -> None:
     told = [observed(n / 99, m0=50 - n, m1=50 - n) for n in range(10)]
     told[1] = observed(1 / 99, m0=-100, m1=100)
-    arms = measured_arms(request(*told))
+    arms = measured_arms(request(*told), most=4)
     assert [round(float(a.arm.parameters["x"]) * 99) for a in arms] == [1, 7, 8, 9]
