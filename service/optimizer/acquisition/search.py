@@ -76,13 +76,14 @@ class AcquisitionSearch:
         parent = self._incumbents[int(np.argmin(differences.sum(axis=1)))]
         least = value - _SIMPLER_AT * len(row)
         while True:
-            changed = np.flatnonzero(np.abs(parent - row) > _SAME)
-            if len(changed) <= 1:
-                return row, value
+            changed = np.flatnonzero(_differ(parent, row))
             resets = np.repeat(row[np.newaxis], len(changed), axis=0)
             resets[np.arange(len(changed)), changed] = parent[changed]
-            resets = self._allowed(self._encoding.snapped(resets))
-            if len(resets) == 0:
+            resets = self._encoding.snapped(resets)
+            # a parameter that does not exist in this arm falls back to where it was
+            nearer = _differ(parent, resets).sum(axis=1) < len(changed)
+            resets = self._allowed(resets[nearer])
+            if len(changed) <= 1 or len(resets) == 0:
                 return row, value
             values = acquisition.log_values(self._encoding.features(resets))
             best = int(np.argmax(values))
@@ -199,3 +200,9 @@ class AcquisitionSearch:
         anywhere = self._rng.random(children.shape)
         moved = np.where(self._encoding.is_ordered, moved, anywhere)
         return np.where(changed, np.clip(moved, 0.0, 1.0), children)
+
+
+def _differ(one: Rows, other: Rows) -> npt.NDArray[np.bool_]:
+    """Which coordinates differ by more than a rounding error."""
+    apart: npt.NDArray[np.bool_] = np.abs(one - other) > _SAME
+    return apart
