@@ -75,9 +75,9 @@ class Belief:
         return self.encoding.rows_of(legal)
 
     @property
-    def contenders(self) -> list[Arm]:
+    def contenders(self) -> list[MeasuredArm]:
         """Measured arms that noise may hold on the front or off it."""
-        return [self.arms[n].arm for n in self.draws.contenders.tolist()]
+        return [self.arms[n] for n in self.draws.contenders.tolist()]
 
     def acquisition(self, pending: Rows, boldness: float = 1.0) -> Acquisition:
         """The acquisition function given that `pending` (rows) are under way.

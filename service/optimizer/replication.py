@@ -6,10 +6,14 @@ from search_spaces.arm import Arm
 from service.domain.hypervolume import hypervolume
 from service.domain.trial import TrialStatus
 from service.optimizer.belief import Belief
+from service.optimizer.history import within_constraints
 
 _DRAWS = 48
 _WORTH = 3.0
 """A repeat finds nothing new: the doubt it removes must be so many times a new arm's promise."""
+
+_SEARCH_FIRST = 20
+"""Before so many trials, or two for every parameter, every arm is a new one."""
 
 _LEAST_DOUBT = 0.002
 """Share of the hypervolume; with less in doubt nothing is said to be noisy."""
@@ -23,13 +27,19 @@ def arm_to_repeat(belief: Belief, expected_gain: float) -> Arm | None:
     way.
     """
     request = belief.request
+    if len(request.observations) < max(_SEARCH_FIRST, 2 * len(belief.encoding.axes)):
+        return None
     observed = {one.arm.signature for one in request.observations}
     if any(arm.signature in observed for arm in request.pending):
         return None
     completed = {
         one.arm.signature for one in request.observations if one.status is TrialStatus.COMPLETED
     }
-    arms = [arm for arm in belief.contenders if arm.signature in completed]
+    arms = [
+        contender.arm
+        for contender in belief.contenders
+        if contender.arm.signature in completed and within_constraints(request, contender)
+    ]
     if not arms:
         return None
     doubts, reached = _doubts(belief, arms)

@@ -47,7 +47,8 @@ def test_a_demo_broken_off_leaves_nothing_and_goes_on_to_the_front(tmp_path: Pat
     folder, output = tmp_path / "demo", tmp_path / "output"
     demo = start(folder, output)
     try:
-        wait_for("1 running", output, 120)
+        wait_for("0/2 done, ", output, 120)
+        wait_for(" running", output, 120)
         assert started_in(folder)
         demo.send_signal(signal.SIGINT)
         assert demo.wait(60) == 130
