@@ -22,7 +22,7 @@ from service.optimizer.history import (
 from service.optimizer.neighbours import legal_neighbours
 from service.optimizer.optimizer import Suggestion, SuggestRequest
 from service.optimizer.projection import nearest_legal
-from service.optimizer.sobol import SobolOptimizer, new_arms
+from service.optimizer.sobol import new_arms, quasi_random_before_the_model
 
 if TYPE_CHECKING:
     from service.optimizer.ax_model import AxModel
@@ -54,7 +54,7 @@ class AxOptimizer:
         arms = measured_arms(request)
         reference = reference_point(request, arms)
         if reference is None or not can_be_modelled(request):
-            return _quasi_random(request)
+            return quasi_random_before_the_model(request)
         with warnings.catch_warnings():
             # Ax and BoTorch tell of their own numerical retries and of torch's deprecations
             warnings.simplefilter("ignore")
@@ -83,14 +83,6 @@ class ParegoOptimizer(AxOptimizer):
     """The same with a random scalarisation per arm: for more objectives than boxes can take."""
 
     name = "parego"
-
-
-def _quasi_random(request: SuggestRequest) -> list[Suggestion]:
-    why = "fewer than two trials have measured every objective and constraint"
-    return [
-        suggestion.model_copy(update={"note": {"why": f"Quasi-random: {why}."}})
-        for suggestion in SobolOptimizer().suggest(request)
-    ]
 
 
 def _by_model(

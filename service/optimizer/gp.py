@@ -18,13 +18,14 @@ from service.optimizer.known_arms import KnownArms
 from service.optimizer.neighbours import legal_neighbours
 from service.optimizer.optimizer import Suggestion, SuggestRequest
 from service.optimizer.replication import arm_to_repeat
-from service.optimizer.sobol import SobolOptimizer, new_arms, sobol_points
+from service.optimizer.sobol import new_arms, quasi_random_before_the_model, sobol_points
 
 _KEEP_WITHIN = math.log(1.1)
 """A candidate that stands already is kept if no new one promises a tenth more."""
 _CONSTRAINED_ROWS = 128
 _MANY_AXES = 10
 _CAUTIOUS = 0.3
+"""Share of the uncertainty that counts as a chance for every other arm in many dimensions."""
 
 
 class GpOptimizer:
@@ -43,7 +44,7 @@ class GpOptimizer:
         try:
             belief = Belief.of(request)
             if belief is None:
-                return _quasi_random(request)
+                return quasi_random_before_the_model(request)
             return Proposals(belief, self.name).make(request.count)
         except np.linalg.LinAlgError as error:
             raise SuggestionFailed(f"The surrogate could not be fitted: {error}.") from error
@@ -168,14 +169,6 @@ class Proposals:
                 request.arms_so_far,
             )
         return encoding.rows_of(arms)
-
-
-def _quasi_random(request: SuggestRequest) -> list[Suggestion]:
-    why = "fewer than two trials have measured every objective and constraint"
-    return [
-        suggestion.model_copy(update={"note": {"why": f"Quasi-random: {why}."}})
-        for suggestion in SobolOptimizer().suggest(request)
-    ]
 
 
 def _scattered(request: SuggestRequest, encoding: Encoding) -> Rows:

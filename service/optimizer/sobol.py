@@ -51,6 +51,15 @@ class SobolOptimizer:
         return [Suggestion(arm=arm, source=self.name) for arm in arms]
 
 
+def quasi_random_before_the_model(request: SuggestRequest) -> list[Suggestion]:
+    """What a model's strategy answers while there is too little to fit it to."""
+    why = "fewer than two trials have measured every objective and constraint"
+    return [
+        suggestion.model_copy(update={"note": {"why": f"Quasi-random: {why}."}})
+        for suggestion in SobolOptimizer().suggest(request)
+    ]
+
+
 def new_arms(
     space: ParameterSpace, known: Sequence[Arm], count: int, seed: int, position: int
 ) -> list[Arm]:

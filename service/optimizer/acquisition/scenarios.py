@@ -56,14 +56,14 @@ class ScenarioDraws:
             metric: self._worlds(model, sampled)
             for metric, model in self._surrogate.metrics.items()
         }
+        weights = self._distinct(worlds)
         scenarios = [
             self._scenario(
                 {metric: found[n] for metric, found in worlds.items()}, sampled, boldness
             )
-            for n in self._distinct(worlds)
+            for n in weights
         ]
-        weights = list(self._distinct(worlds).values())
-        return Acquisition(scenarios, weights)
+        return Acquisition(scenarios, list(weights.values()))
 
     def _worlds(self, model: MetricSurrogate, sampled: Array) -> list[World]:
         """One world per member; those of one process differ in their values at `sampled`."""
