@@ -12,6 +12,7 @@ from search_spaces.arm import Arm
 from search_spaces.parameter_space import ParameterSpace
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
 from service.optimizer.axes import axes_of, to_units
+from service.optimizer.encoding import Encoding
 from service.optimizer.history import (
     MeasuredArm,
     can_be_modelled,
@@ -19,6 +20,7 @@ from service.optimizer.history import (
     measured_arms,
     reference_point,
 )
+from service.optimizer.known_arms import KnownArms
 from service.optimizer.neighbours import legal_neighbours
 from service.optimizer.optimizer import Suggestion, SuggestRequest
 from service.optimizer.projection import nearest_legal
@@ -31,9 +33,6 @@ _POOL_SPACE_FILLING = 128
 _POOL_NEIGHBOURS = 128
 _MAX_SNAP = 1e-3
 """How far, in the unit cube, the model's arm may be moved and still be called the model's."""
-
-_SAME_WITHIN = 8
-"""Decimals of the unit cube to which two arms must agree to count as one."""
 
 
 class AxOptimizer:
@@ -132,26 +131,23 @@ def _without_excess(space: ParameterSpace, arm: Arm | None) -> Arm | None:
 
 
 class _Known:
-    """The arms not to be proposed again, nor any that differs from them by a rounding error."""
+    """The arms not to be proposed again, and those of them that are under way."""
 
     def __init__(self, request: SuggestRequest) -> None:
-        self._space = request.space
-        self._axes = axes_of(request.space)
+        self._encoding = Encoding(request.space)
         self.arms = list(request.known_arms)
         self.pending = [arm for arm in request.pending if request.space.contains(arm)]
-        self._keys = {self._key(arm) for arm in self.arms if request.space.contains(arm)}
+        self._rows = KnownArms(self._encoding, self.arms)
 
     def is_new(self, arm: Arm) -> bool:
-        return self._space.contains(arm) and self._key(arm) not in self._keys
+        if not self._encoding.space.contains(arm):
+            return False
+        return bool(self._rows.are_new(self._encoding.rows_of([arm]))[0])
 
     def add(self, arm: Arm) -> None:
         self.arms.append(arm)
         self.pending.append(arm)
-        self._keys.add(self._key(arm))
-
-    def _key(self, arm: Arm) -> tuple[float, ...]:
-        absent = [axis.name not in arm.parameters for axis in self._axes]
-        return (*absent, *(round(u, _SAME_WITHIN) for u in to_units(self._axes, arm)))
+        self._rows.add(self._encoding.row_of(arm))
 
 
 def _pool(
