@@ -13,6 +13,7 @@ from service.domain.trial import REPLICATE_SOURCE
 from service.optimizer.acquisition.search import SCATTERED, AcquisitionSearch
 from service.optimizer.belief import Belief
 from service.optimizer.encoding import Encoding, Rows
+from service.optimizer.gaussian_process.ensemble import MANY_AXES
 from service.optimizer.history import incumbents
 from service.optimizer.known_arms import KnownArms
 from service.optimizer.neighbours import legal_neighbours
@@ -23,7 +24,6 @@ from service.optimizer.sobol import new_arms, quasi_random_before_the_model, sob
 _KEEP_WITHIN = math.log(1.1)
 """A candidate that stands already is kept if no new one promises a tenth more."""
 _CONSTRAINED_ROWS = 128
-_MANY_AXES = 10
 _CAUTIOUS = 0.3
 """Share of the uncertainty that counts as a chance for every other arm in many dimensions."""
 
@@ -136,7 +136,7 @@ class Proposals:
         """
         request = self._belief.request
         turn = len(request.observations) + len(self._pending)
-        many = len(self._belief.encoding.axes) >= _MANY_AXES
+        many = len(self._belief.encoding.axes) >= MANY_AXES
         return _CAUTIOUS if many and turn % 2 else 1.0
 
     def _note(self, arm: Arm, log_gain: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from search_spaces.arm import Arm
 from service.optimizer.encoding import Encoding, Rows
-from service.optimizer.gaussian_process.ensemble import FAMILIES, fit_ensemble
+from service.optimizer.gaussian_process.ensemble import families_for, fit_ensemble
 from service.optimizer.gaussian_process.fit import standardised
 from service.optimizer.gaussian_process.process import (
     Array,
@@ -24,7 +24,7 @@ MEMBERS = 8
 FEASIBILITY = "feasible?"
 """A metric of ours, +1 where an arm could be built and trained, -1 where not (no legal name)."""
 
-_WITH_SOURCES = (Family("rbf", has_trend=True, has_sources=True), *FAMILIES)
+_WITH_SOURCES = Family("rbf", has_trend=True, has_sources=True)
 _FEASIBILITY_FAMILIES = (Family("rbf", has_trend=False), Family("matern52", has_trend=False))
 _SOURCE_FAMILIES = (Family("rbf", has_trend=True),)
 _LEAST_SOURCE_ARMS = 5
@@ -108,12 +108,14 @@ class Surrogate:
 
     def _fit_metric(self, metric: str) -> MetricSurrogate:
         columns = self._columns
-        families: Sequence[Family] = FAMILIES
+        measured = self._measured(metric, self.arms)
+        families = families_for(columns.axes, len(measured.means))
         found = (self._fit_source(metric, source) for source in self._sources)
         sources = tuple(source for source in found if source is not None)
         if sources:
-            columns, families = Columns(columns.axis, columns.is_curved, sources), _WITH_SOURCES
-        return self._fit(self._measured(metric, self.arms), columns, families, MEMBERS)
+            columns = Columns(columns.axis, columns.is_curved, sources)
+            families = (_WITH_SOURCES, *families)
+        return self._fit(measured, columns, families, MEMBERS)
 
     def _fit_source(self, metric: str, arms: Sequence[MeasuredArm]) -> GaussianProcess | None:
         measured = self._measured(metric, arms)

@@ -12,6 +12,18 @@ FAMILIES = (
     Family("rbf", has_trend=False),
     Family("matern52", has_trend=False),
 )
+"""With few axes."""
+
+MANY_AXES = 10
+"""From so many on, axes cannot be told apart by the first values."""
+
+_POOLED = (
+    Family("rbf", has_trend=False, is_pooled=True),
+    Family("matern52", has_trend=False, is_pooled=True),
+)
+_TREND_FROM = 2
+"""So many values per axis let a trend of two terms per axis be learnt."""
+
 _ALWAYS_KEPT = 2
 """So many of the families keep a member whatever their density: with few trials it tells little."""
 
@@ -23,22 +35,35 @@ _FIRST_STEPS = 12
 _ITERATIONS = 50
 
 
+def families_for(axes: int, values: int) -> tuple[Family, ...]:
+    """The forms that so many values of a metric over so many axes leave open."""
+    if axes < MANY_AXES:
+        return FAMILIES
+    return _POOLED if values < _TREND_FROM * axes else (*_POOLED, FAMILIES[0])
+
+
 def fit_ensemble(
     training: Training, families: Sequence[Family], members: int
 ) -> list[GaussianProcess]:
     """`members` processes, one per family, repeated in proportion to how well it predicts.
 
-    Families are weighed by their leave-one-out log density [Rasmussen2006, 5.4.2].
+    Families are weighed by their leave-one-out log density [Rasmussen2006, 5.4.2]. With many
+    axes the hyperparameters' own improbability counts against a family: as many of them as there
+    are values predict each value from the others better than they predict a new one.
     """
-    fitted = []
+    is_wide = training.columns.axes >= MANY_AXES
+    fitted, densities = [], []
     for family in families:
         likelihood = Likelihood(family, _some(training))
         prior = Prior.of(family, training.columns)
         climbs = [likelihood.minimise(prior, start, _FIRST_STEPS) for start in likelihood.starts()]
         vector, _ = min(climbs, key=lambda climb: climb[1])
         vector, _ = likelihood.minimise(prior, vector, _ITERATIONS)
-        fitted.append(likelihood.process(vector))
-    shares = _shares(np.array([process.leave_one_out() for process in fitted]), members)
+        process = likelihood.process(vector)
+        fitted.append(process)
+        handicap = prior.penalty(vector)[0] if is_wide else 0.0
+        densities.append(process.leave_one_out() - handicap)
+    shares = _shares(np.array(densities), members)
     if len(training.values) > MAX_FITTED_ARMS:  # the hyperparameters of some, given all
         fitted = [GaussianProcess(process.hyperparameters, training) for process in fitted]
     return [process for process, share in zip(fitted, shares, strict=True) for _ in range(share)]

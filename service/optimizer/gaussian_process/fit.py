@@ -7,6 +7,10 @@ it proves not to. (Over their logarithms nearly all axes are declared irrelevant
 handful of trials in twenty dimensions, and the search never gets to know them.) With a trend, whose
 terms tell the main effects, the maximum is over the logarithms: what is left is smooth.
 
+With many axes and few values neither can tell the axes apart: the maximum trusts whichever
+axes chance favours, and is sure of what it does not know. Pooled lengthscales have a level of their
+own, learnt from all axes together, and each axis has to show that it differs.
+
 [Hvarfner2024] C. Hvarfner, E. Hellsten, L. Nardi. Vanilla Bayesian Optimization Performs
     Great in High Dimensions. ICML 2024.
 """
@@ -34,15 +38,38 @@ from service.optimizer.gaussian_process.process import (
 _LENGTHSCALE_DEVIATION = math.sqrt(3.0)
 """Of the logarithm."""
 
+_POOLED_DEVIATION = 0.7
+"""Of the logarithm of one axis's weight from the level that all axes share."""
+
 _BOUNDS = {"weight": (-14.0, 8.0), "signal": (-6.0, 6.0), "noise": (-18.4, 2.0), "trend": (-14, 4)}
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal distributions of the logarithms: centres and deviations."""
+    """Normal distributions of the logarithms: centres and deviations.
+
+    pooled: so many of the first, the axes' weights, share a level, from which each lies a little
+    apart: it is the level that has the centre and the deviation. The others are independent.
+    """
 
     centre: Array
     deviation: Array
+    pooled: int = 0
+
+    def penalty(self, vector: Array) -> tuple[float, Array]:
+        """The negative log density of a vector, up to a constant, and its gradient."""
+        away = (vector - self.centre) / self.deviation
+        slopes = away / self.deviation
+        penalties = away**2
+        if self.pooled:
+            weights = vector[: self.pooled]
+            apart = (weights - weights.mean()) / _POOLED_DEVIATION
+            level = float(away[: self.pooled].mean())
+            penalties[: self.pooled] = apart**2 + level**2 / self.pooled
+            slopes[: self.pooled] = (
+                apart / _POOLED_DEVIATION + level / self.deviation[: self.pooled] / self.pooled
+            )
+        return 0.5 * float(penalties.sum()), slopes
 
     @classmethod
     def of(cls, family: Family, columns: Columns) -> "Prior":
@@ -50,12 +77,12 @@ class Prior:
         axes = columns.axes
         trends = columns.term_count(family)
         lengthscale = math.sqrt(2.0) + 0.5 * math.log(axes)  # of the logarithm
-        if not family.has_trend:
+        if not family.has_trend and not family.is_pooled:
             lengthscale -= _LENGTHSCALE_DEVIATION**2  # the mode of a log-normal density
         # log weight = -2 log lengthscale
         centre = [-2.0 * lengthscale] * axes + [0.0, -8.0] + [-3.0] * trends
         deviation = [2.0 * _LENGTHSCALE_DEVIATION] * axes + [0.5, 3.0] + [2.0] * trends
-        return cls(np.array(centre), np.array(deviation))
+        return cls(np.array(centre), np.array(deviation), axes if family.is_pooled else 0)
 
 
 class Likelihood:
@@ -115,8 +142,8 @@ class Likelihood:
             0.5 * trends * ((solved @ terms) ** 2 - np.einsum("ij,ij->j", terms, inverse @ terms))
         )
         gradient = -np.concatenate([by_weight, [by_signal, by_noise], by_trend])
-        away = (vector - prior.centre) / prior.deviation
-        return fit + 0.5 * float(away @ away), gradient + away / prior.deviation
+        unlikely, slopes = prior.penalty(vector)
+        return fit + unlikely, gradient + slopes
 
     def process(self, vector: Array) -> GaussianProcess:
         """The Gaussian process of some hyperparameters."""

@@ -26,11 +26,15 @@ _LEAST_VARIANCE = 1e-12
 
 
 class Family(NamedTuple):
-    """The form of a covariance function: the kernel, and which terms of a trend stand beside it."""
+    """The form of a covariance function: the kernel, and which terms of a trend stand beside it.
+
+    is_pooled: the axes' lengthscales are expected to lie near a common one, which is learnt.
+    """
 
     kernel: Literal["rbf", "matern52"]
     has_trend: bool
     has_sources: bool = False
+    is_pooled: bool = False
 
 
 @dataclass(frozen=True)

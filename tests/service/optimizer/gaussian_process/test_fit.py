@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from service.optimizer.gaussian_process.ensemble import FAMILIES, fit_ensemble
+from service.optimizer.gaussian_process.ensemble import (
+    FAMILIES,
+    MANY_AXES,
+    families_for,
+    fit_ensemble,
+)
 from service.optimizer.gaussian_process.fit import Likelihood, Prior, standardised
 from service.optimizer.gaussian_process.process import Columns, Family, Training
 
@@ -18,7 +23,10 @@ def training(axes: int, count: int, *, noise: float = 0.0, seed: int = 0) -> Tra
     return Training(columns, features, (values - centre) / scale, np.zeros(count))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+EVERY_FAMILY = dict.fromkeys((*FAMILIES, *families_for(MANY_AXES, 1_000)))
+
+
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_the_gradient_is_that_of_the_posterior(family: Family) -> None:
     likelihood = Likelihood(family, training(3, 10, noise=0.1))
     prior = Prior.of(family, likelihood.training.columns)
@@ -98,3 +106,51 @@ def test_fitting_again_gives_the_same_bits() -> None:
 @pytest.mark.parametrize("values", [[2.0, 2.0, 2.0], [5.0]])
 def test_values_that_never_change_have_scale_one(values: list[float]) -> None:
     assert standardised(np.array(values)) == (values[0], 1.0)
+
+
+def test_an_even_shift_of_all_pooled_weights_moves_the_level_alone() -> None:
+    pooled = families_for(MANY_AXES, 1)[0]
+    columns = Columns(np.arange(MANY_AXES), np.ones(MANY_AXES, dtype=bool))
+    prior = Prior.of(pooled, columns)
+    alone, all_of_them = prior.centre.copy(), prior.centre.copy()
+    alone[0] += 2.0
+    all_of_them[:MANY_AXES] += 2.0
+    assert prior.penalty(prior.centre)[0] == pytest.approx(0.0)
+    assert prior.penalty(all_of_them)[0] == pytest.approx(0.5 * (2.0 / prior.deviation[0]) ** 2)
+    assert prior.penalty(alone)[0] > 10 * prior.penalty(all_of_them)[0]
+
+
+def bowl(count: int, seed: int, axes: int = 20) -> Training:
+    """Every axis counts the same, with its best at a place of its own."""
+    rng = np.random.default_rng(seed)
+    features = rng.random((count, axes))
+    best = np.random.default_rng(0).uniform(0.2, 0.8, axes)
+    values = ((features - best) ** 2).sum(axis=1)
+    columns = Columns(np.arange(axes), np.ones(axes, dtype=bool))
+    return Training(columns, features, (values - 2.2) / 0.4, np.zeros(count))
+
+
+def test_few_values_over_many_axes_are_not_taken_for_more_than_they_tell() -> None:
+    """Within what it says of its own doubt, where separate lengthscales are too sure."""
+    told, unseen = bowl(30, 1), bowl(400, 2)
+
+    def errors(families: tuple[Family, ...]) -> tuple[float, float]:
+        members = fit_ensemble(told, families, 8)
+        predicted = [member.predict(unseen.features) for member in members]
+        mean = np.mean([mean for mean, _ in predicted], axis=0)
+        wrong = mean - unseen.values
+        scores = np.concatenate([(m - unseen.values) / deviation for m, deviation in predicted])
+        return float(np.sqrt(np.mean(wrong**2))), float(np.sqrt(np.mean(scores**2)))
+
+    pooled, separate = errors(families_for(20, 30)), errors(FAMILIES)
+    assert pooled[0] < separate[0]
+    assert 0.6 < pooled[1] < 1.4
+    assert pooled[1] < separate[1]
+
+
+def test_the_forms_follow_axes_and_values() -> None:
+    assert families_for(MANY_AXES - 1, 5) == FAMILIES
+    few, many = families_for(MANY_AXES, 2 * MANY_AXES - 1), families_for(MANY_AXES, 2 * MANY_AXES)
+    assert all(family.is_pooled and not family.has_trend for family in few)
+    assert many[:2] == few
+    assert many[2].has_trend
