@@ -2,14 +2,18 @@
 
 A worker waits from the answer to its report until it holds the next lease, and at the very
 beginning. Reports are work of its own, and told apart. The trials are simulated: a worker
-sleeps 2 s to measure an arm and 18 s to train it. Server, suggester and model are real, and
-have to share the machine with nothing but the simulation.
+sleeps 2 s to measure an arm and 18 s to train it, each half as long or half as long again: were
+all equally long, all workers would report at the same moment, and nothing would come in while
+candidates wait. Server, suggester and model are real, and have to share the machine with nothing
+but the simulation.
 """
 
 import asyncio
+import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,10 @@ _INITIAL_TRIALS = 12
 
 @dataclass(frozen=True)
 class IdleRun:
-    """One run. Shares are of the workers' time; `sources` counts who proposed the trials."""
+    """One run. Shares are of the workers' time; `sources` counts who proposed the trials.
+
+    renewals: how often the model ranked anew what stood in the pool, or put others there.
+    """
 
     database: str
     strategy: str
@@ -68,9 +75,7 @@ async def _measure(  # noqa: PLR0917
     )
     workers = await fleet(server, experiment, count)
     started = time.perf_counter()
-    shares = await asyncio.gather(
-        *(_work(worker, started + duration_s, pace) for worker in workers)
-    )
+    shares = await work_all(workers, duration_s, pace)
     minutes = (time.perf_counter() - started) / 60
     path = f"/v1/experiments/{experiment['id']}"
     trials = await _trials(workers[0].connection, path)
@@ -93,14 +98,25 @@ async def _measure(  # noqa: PLR0917
 
 
 @dataclass
-class _Share:
+class Share:
+    """What became of one worker's time; `longest_s` is its longest wait."""
+
     total_s: float = 0.0
     idle_s: float = 0.0
     longest_s: float = 0.0
 
 
-async def _work(worker: SimulatedWorker, end: float, pace: float) -> _Share:
-    share = _Share()
+async def work_all(
+    workers: Sequence[SimulatedWorker], duration_s: float, pace: float
+) -> list[Share]:
+    """Lets all of them work, independently of each other; `pace` as in `run`."""
+    end = time.perf_counter() + duration_s
+    works = (_work(worker, end, pace, random.Random(seed)) for seed, worker in enumerate(workers))
+    return list(await asyncio.gather(*works))
+
+
+async def _work(worker: SimulatedWorker, end: float, pace: float, rng: random.Random) -> Share:
+    share = Share()
     started = free_since = time.perf_counter()
     while time.perf_counter() < end:
         grant = await worker.claim(min(5.0, max(0.0, end - time.perf_counter())))
@@ -109,7 +125,7 @@ async def _work(worker: SimulatedWorker, end: float, pace: float) -> _Share:
         waited_s = time.perf_counter() - free_since
         share.idle_s += waited_s
         share.longest_s = max(share.longest_s, waited_s)
-        await _work_off(worker, grant, pace * _STAGE_S[grant["stage"]])
+        await _work_off(worker, grant, pace * rng.uniform(0.5, 1.5) * _STAGE_S[grant["stage"]])
         free_since = time.perf_counter()
     share.idle_s += max(0.0, end - free_since)  # it was still waiting then
     share.total_s = time.perf_counter() - started

@@ -1,11 +1,15 @@
 """A slice of the benchmark against a real server: it runs, and nobody waits for long."""
 
+import asyncio
 import json
+import time
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from benchmarks.asynchrony import idle_share, lease_latency
+from benchmarks.asynchrony.fleet import SimulatedWorker
 from benchmarks.asynchrony.lease_latency import percentile
 from benchmarks.asynchrony.records import keep, text_of, write_table
 
@@ -37,6 +41,30 @@ def test_workers_are_hardly_idle_and_every_trial_is_accounted_for(tmp_path: Path
     keep(run, results)
     rows = text_of([json.loads(line) for line in results.read_text().splitlines()])
     assert f"| sqlite | sobol | 2 | 1 | {run.minutes:.3g} | {run.trials} |" in rows
+
+
+class TrainsOnce:
+    """A worker whose server gives it one training; notes when it reports."""
+
+    def __init__(self) -> None:
+        self.reported_at: list[float] = []
+
+    async def claim(self, wait_s: float) -> dict[str, Any] | None:
+        if not self.reported_at:
+            return {"stage": "train"}
+        await asyncio.sleep(wait_s)
+        return None
+
+    async def complete(self, grant: object) -> None:
+        self.reported_at.append(time.perf_counter())
+
+
+def test_results_come_in_one_after_another_while_candidates_wait() -> None:
+    workers = [TrainsOnce() for _ in range(8)]
+    asyncio.run(idle_share.work_all(cast(list[SimulatedWorker], workers), 0.6, pace=0.02))
+    reported_at = sorted(at for worker in workers for at in worker.reported_at)
+    assert len(reported_at) == 8
+    assert reported_at[-1] - reported_at[0] > 0.1  # trainings of 0.36 s
 
 
 @pytest.mark.parametrize(
