@@ -1,5 +1,6 @@
 """The frozen pydantic base that every value of the house shares, and the strings it allows."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -11,12 +12,16 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+# Texts are checked whenever a row becomes a value: a loop over characters would be felt there.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _storable(text: str) -> str:
     # PostgreSQL text cannot hold NUL and no UTF-8 encoder takes a lone surrogate:
     # refused here, they never become a server error there.
     if "\x00" in text:
         raise ValueError("must not contain the NUL character; remove it")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _SURROGATE.search(text):
         raise ValueError("must not contain lone surrogates; send valid Unicode text")
     return text
 

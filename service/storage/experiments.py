@@ -1,15 +1,15 @@
 """Experiments as rows, and the one lock under which an experiment changes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Double,
-    Row,
     Select,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -22,6 +22,7 @@ from service.domain.experiment import EXPERIMENT_TRANSITIONS, Experiment, Experi
 from service.domain.stop_rules import StopVerdict
 from service.domain.trial import TrialStatus
 from service.storage import events
+from service.storage.experiment_rows import EXPERIMENT_ROWS, FINDING, LOCKING, as_experiment
 from service.storage.insertion import insert_if_absent
 from service.storage.tables import experiments, trials
 
@@ -65,7 +66,7 @@ def insert_experiment(connection: Connection, experiment: Experiment) -> None:
 
 def find_experiment(connection: Connection, id_or_name: str) -> Experiment:
     """The experiment of this id, else of this name. Raises: ExperimentNotFound."""
-    return _found(connection, select(experiments), id_or_name)
+    return _found(connection, FINDING, id_or_name)
 
 
 def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
@@ -78,7 +79,7 @@ def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
     row changes twice in one transaction, and would wait for a FOR UPDATE in any order.
     Raises: ExperimentNotFound.
     """
-    return _found(connection, select(experiments).with_for_update(key_share=True), id_or_name)
+    return _found(connection, LOCKING, id_or_name)
 
 
 def experiment_names(connection: Connection, limit: int = 100) -> list[str]:
@@ -87,11 +88,11 @@ def experiment_names(connection: Connection, limit: int = 100) -> list[str]:
     return list(connection.scalars(newest))
 
 
-def _found(connection: Connection, query: Select[Any], id_or_name: str) -> Experiment:
-    for column in (experiments.c.id, experiments.c.name):
-        row = connection.execute(query.where(column == id_or_name)).one_or_none()
+def _found(connection: Connection, queries: Iterable[Select[Any]], id_or_name: str) -> Experiment:
+    for query in queries:
+        row = connection.execute(query, {"id_or_name": id_or_name}).one_or_none()
         if row is not None:
-            return _as_experiment(row)
+            return as_experiment(row)
     raise ExperimentNotFound(
         f"No experiment has the id or name {id_or_name!r}.",
         field="experiment",
@@ -99,8 +100,11 @@ def _found(connection: Connection, query: Select[Any], id_or_name: str) -> Exper
     )
 
 
-def _as_experiment(row: Row[Any]) -> Experiment:
-    return Experiment.model_validate({name: getattr(row, name) for name in Experiment.model_fields})
+_RAISING_VERSION = (
+    update(experiments)
+    .where(experiments.c.id == bindparam("of_experiment"))
+    .values(data_version=experiments.c.data_version + 1)
+)
 
 
 def record_change(
@@ -117,11 +121,7 @@ def record_change(
 
 def raise_data_version(connection: Connection, experiment_id: str) -> None:
     """Tells readers that something they could see has changed."""
-    connection.execute(
-        update(experiments)
-        .where(experiments.c.id == experiment_id)
-        .values(data_version=experiments.c.data_version + 1)
-    )
+    connection.execute(_RAISING_VERSION, {"of_experiment": experiment_id})
 
 
 def set_experiment_status(
@@ -203,7 +203,7 @@ def page_of_experiments(
 
     after: creation (seconds since 1970) and id of the last row of the page before.
     """
-    query = select(experiments).order_by(experiments.c.created_at.desc(), experiments.c.id.desc())
+    query = EXPERIMENT_ROWS.order_by(experiments.c.created_at.desc(), experiments.c.id.desc())
     if status is not None:
         query = query.where(experiments.c.status == status)
     if not include_archived:
@@ -216,7 +216,7 @@ def page_of_experiments(
                 and_(created_at == after[0], experiments.c.id < after[1]),
             )
         )
-    return [_as_experiment(row) for row in connection.execute(query.limit(limit))]
+    return [as_experiment(row) for row in connection.execute(query.limit(limit))]
 
 
 def running_experiments_with_budget(connection: Connection) -> list[str]:

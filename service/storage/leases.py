@@ -7,7 +7,7 @@ that the lease is lost, and the caller's transaction changes nothing.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from service.domain.errors import LeaseLost, LeaseNotFound
 from service.domain.lease import Lease
@@ -16,12 +16,12 @@ from service.storage.identifiers import new_id
 from service.storage.tables import attempts, stages
 
 _LEASE_COLUMNS = tuple(attempts.c[name] for name in Lease.model_fields)
+_LEASE_BY_ID = select(*_LEASE_COLUMNS).where(attempts.c.id == bindparam("of_lease"))
 
 
 def find_lease(connection: Connection, lease_id: str) -> Lease:
     """The lease of this id. Raises: LeaseNotFound."""
-    query = select(*_LEASE_COLUMNS).where(attempts.c.id == lease_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_LEASE_BY_ID, {"of_lease": lease_id}).one_or_none()
     if row is None:
         raise LeaseNotFound(
             f"No lease has the id {lease_id!r}.",
