@@ -10,6 +10,7 @@ import numpy as np
 from search_spaces.arm import Arm
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
 from service.domain.trial import REPLICATE_SOURCE
+from service.optimizer.acquisition.scenario import Acquisition
 from service.optimizer.acquisition.search import SCATTERED, AcquisitionSearch
 from service.optimizer.belief import Belief
 from service.optimizer.encoding import Encoding, Rows
@@ -18,6 +19,7 @@ from service.optimizer.history import incumbents
 from service.optimizer.known_arms import KnownArms
 from service.optimizer.neighbours import legal_neighbours
 from service.optimizer.optimizer import Suggestion, SuggestRequest
+from service.optimizer.paid_trainings import PaidTrainings
 from service.optimizer.replication import arm_to_repeat
 from service.optimizer.sobol import new_arms, quasi_random_before_the_model, sobol_points
 
@@ -63,6 +65,7 @@ class Proposals:
         self._pending = belief.pending
         self._has_repeated = False
         self._known = KnownArms(encoding, request.known_arms)
+        self._paid = PaidTrainings(belief)
         self._replaceable = [arm for arm in request.replaceable if request.space.contains(arm)]
         front = incumbents(request, belief.arms)
         self._search = AcquisitionSearch(
@@ -98,22 +101,26 @@ class Proposals:
     def _next(self) -> Suggestion | None:
         encoding = self._belief.encoding
         acquisition = self._belief.acquisition(self._pending, self._boldness())
-        found = self._search.maximise(acquisition)
-        arm, log_gain = (
-            (None, -math.inf) if found is None else (encoding.arm_of(found[0]), found[1])
-        )
+        arm, log_gain = self._best_new(acquisition)
+        promised = log_gain
+        sibling = self._paid.best(acquisition, self._known)
+        if sibling is not None and self._worth(*sibling) > self._worth(arm, log_gain):
+            arm, log_gain = sibling
+            promised = max(promised, log_gain)
         if self._replaceable:
             rows = encoding.rows_of(self._replaceable)
             values = acquisition.log_values(encoding.features(rows))
-            best = int(np.argmax(values))
-            if arm is None or values[best] >= log_gain - _KEEP_WITHIN:
+            worths = values - self._paid.log_charges(self._replaceable)
+            best = int(np.argmax(worths))
+            if arm is None or worths[best] >= self._worth(arm, log_gain) - _KEEP_WITHIN:
                 arm, log_gain = self._replaceable[best], float(values[best])
+                promised = log_gain
         if arm is None or not self._belief.request.space.contains(arm):
             return None
         repeated = (
             None
             if self._has_repeated
-            else arm_to_repeat(self._belief, self._belief.in_own_units(log_gain))
+            else arm_to_repeat(self._belief, self._belief.in_own_units(promised))
         )
         if repeated is not None:
             self._has_repeated = True
@@ -122,7 +129,22 @@ class Proposals:
         row = encoding.row_of(arm)
         self._known.add(row)
         self._pending = np.vstack([self._pending, row])
+        self._paid.count(arm)
         return Suggestion(arm=arm, source=self._source, note=self._note(arm, log_gain))
+
+    def _best_new(self, acquisition: Acquisition) -> tuple[Arm | None, float]:
+        """The best of all new arms, whatever it costs, and its log gain; -inf without one."""
+        found = self._search.maximise(acquisition)
+        if found is None:
+            return None, -math.inf
+        return self._paid.restored(self._belief.encoding.arm_of(found[0])), found[1]
+
+    def _worth(self, arm: Arm | None, log_gain: float) -> float:
+        """The log gain per charge: an arm whose training is paid for is charged less."""
+        return log_gain - self._paid.log_charge if self._is_paid(arm) else log_gain
+
+    def _is_paid(self, arm: Arm | None) -> bool:
+        return arm is not None and self._paid.is_paid(arm)
 
     def _repeat(self, arm: Arm) -> Suggestion:
         why = "Noise limits the front more than search does: the same arm once more."
@@ -146,8 +168,10 @@ class Proposals:
             for metric, (mean, sd) in belief.surrogate.predict([arm]).items()
             if metric in belief.measured_metrics
         }
+        of_cost = " for its cost" if self._is_paid(arm) else ""
+        why = f"Largest expected hypervolume improvement{of_cost}, given {len(belief.arms)} arms."
         return {
-            "why": f"Largest expected hypervolume improvement, given {len(belief.arms)} arms.",
+            "why": f"{why} {self._paid.reason}" if of_cost else why,
             "predicted": predicted,
             "expected_gain": belief.in_own_units(log_gain),
             "objective_thresholds": belief.reference,

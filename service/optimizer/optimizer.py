@@ -57,6 +57,7 @@ class SuggestRequest(Value):
         not proposed again.
     sources: earlier experiments to start warm from, the most alike first.
     initial_trials: quasi-random arms before `auto` asks the model.
+    stage_costs_s: seconds that a stage of a trial usually takes, by its name, as far as is known.
     count: how many arms are wanted.
     """
 
@@ -70,6 +71,7 @@ class SuggestRequest(Value):
     excluded: tuple[Arm, ...] = ()
     sources: tuple[Source, ...] = ()
     initial_trials: Annotated[int, Field(ge=0)] = 0
+    stage_costs_s: dict[Name, Annotated[float, Field(ge=0)]] = {}
     count: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     strategy: StrategyName = "auto"

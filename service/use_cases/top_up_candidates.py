@@ -7,6 +7,7 @@ from itertools import count, repeat
 from sqlalchemy import Connection
 
 from service.domain.experiment import Experiment
+from service.domain.stage_costs import median_stage_costs
 from service.domain.trial import REPLICATE_SOURCE, StageKind, Trial, TrialStatus
 from service.optimizer.auto import needs_model
 from service.optimizer.optimizer import Observation, Suggestion, SuggestRequest
@@ -268,6 +269,7 @@ def _request(
         excluded=tuple(trial.arm for trial in trials if trial.status not in TAUGHT + _PENDING),
         sources=sources_of(connection, experiment),
         initial_trials=spec.optimizer.initial_trials or 0,
+        stage_costs_s=median_stage_costs(trials),
         count=len(replaceable) + shortage,
         seed=spec.seed,
         strategy=spec.optimizer.strategy,

@@ -14,6 +14,7 @@ from service.optimizer.optimizer import Suggestion
 from service.schemas.leases import FailRequest
 from service.schemas.trials import AttachRequest
 from service.storage.database import Database
+from service.storage.experiments import find_experiment
 from service.storage.invariants import check_invariants
 from service.use_cases.attach_trial import attach_trial
 from service.use_cases.create_experiment import create_experiment
@@ -22,7 +23,7 @@ from service.use_cases.read_front import read_front
 from service.use_cases.read_trial import read_trial
 from service.use_cases.record_report import record_failure
 from service.use_cases.store_artifact import record_artifact
-from service.use_cases.top_up_candidates import add_candidates
+from service.use_cases.top_up_candidates import add_candidates, history_request
 from tests.conftest import FakeClock
 from tests.service.toy_experiments import (
     TOY_SPACE,
@@ -280,3 +281,21 @@ def test_no_worker_waits_for_a_training_that_another_does(database: Database) ->
     filled_in = surely_claimed(database, worker)
     assert filled_in.trial_number == 2  # a new arm, made at once
     assert claimed(database, worker) is None
+
+
+def test_the_optimizer_is_told_what_stages_cost(database: Database, clock: FakeClock) -> None:
+    """A training that another trial paid for is no training of 0 seconds."""
+    experiment_id = begun(database)
+    both = worker_of(database)
+    added(database, experiment_id, (5, "fp32"), (5, "int8"))
+    train = surely_claimed(database, both)
+    clock.advance(30)
+    trained(database, train)
+    for seconds in (4, 8):
+        measure = surely_claimed(database, both)
+        clock.advance(seconds)
+        measured(database, measure, 0.1 * seconds)
+    with database.read() as connection:
+        experiment = find_experiment(connection, experiment_id)
+        request = history_request(connection, experiment)
+    assert request.stage_costs_s == {"train": 30.0, "measure": 6.0}
