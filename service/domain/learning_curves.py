@@ -7,6 +7,7 @@ leaving each training out in turn, is the forecast's: where beginnings say nothi
 forecast is as wide as the ends themselves.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,13 @@ class EndForecast:
     scale: float
     freedom: int
     learnt_from: str
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation, in the metric's unit; None where so few trainings allow none."""
+        if self.freedom <= 2:
+            return None
+        return self.scale * math.sqrt(self.freedom / (self.freedom - 2))
 
 
 def forecast_end(

@@ -17,6 +17,7 @@ from service.optimizer.history import (
     MeasuredArm,
     can_be_modelled,
     incumbents,
+    instructive_arms,
     measured_arms,
     reference_point,
 )
@@ -50,15 +51,14 @@ class AxOptimizer:
 
         Raises: SearchSpaceExhausted; SuggestionFailed where Ax itself fails.
         """
-        arms = measured_arms(request)
-        reference = reference_point(request, arms)
+        reference = reference_point(request, measured_arms(request))
         if reference is None or not can_be_modelled(request):
             return quasi_random_before_the_model(request)
         with warnings.catch_warnings():
             # Ax and BoTorch tell of their own numerical retries and of torch's deprecations
             warnings.simplefilter("ignore")
             try:
-                return _by_model(self.name, request, arms, reference)
+                return _by_model(self.name, request, instructive_arms(request), reference)
             except SearchSpaceExhausted:
                 raise
             except Exception as error:

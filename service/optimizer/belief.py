@@ -13,6 +13,7 @@ from service.optimizer.encoding import Encoding, Rows
 from service.optimizer.history import (
     MeasuredArm,
     can_be_modelled,
+    instructive_arms,
     measured_arms,
     metrics_of_interest,
     reference_point,
@@ -62,11 +63,10 @@ class Belief:
     @classmethod
     def of(cls, request: SuggestRequest) -> "Belief | None":
         """None while fewer than two trials have measured some metric of interest."""
-        arms = measured_arms(request, MAX_ARMS)
-        reference = reference_point(request, arms)
+        reference = reference_point(request, measured_arms(request, MAX_ARMS))
         if reference is None or not can_be_modelled(request) or not Encoding(request.space).axes:
             return None
-        return cls(request, arms, reference)
+        return cls(request, instructive_arms(request, MAX_ARMS, with_forecasts=True), reference)
 
     @property
     def pending(self) -> Rows:
@@ -115,7 +115,7 @@ def _may_stand(request: SuggestRequest, arms: Sequence[MeasuredArm]) -> npt.NDAr
     wanted = [objective.metric for objective in request.objectives]
     return np.array(
         [
-            arm.arm.signature not in infeasible and all(metric in arm.means for metric in wanted)
+            arm.arm.signature not in infeasible and all(map(arm.has_measured, wanted))
             for arm in arms
         ],
         dtype=bool,

@@ -23,18 +23,27 @@ MIN_MEASURED_ARMS = 2
 
 @dataclass(frozen=True)
 class MeasuredArm:
-    """An arm with the mean and the standard error (None: unknown) of its metrics."""
+    """An arm with the mean and the standard error (None: unknown) of its metrics.
+
+    forecast: the metrics that were not measured but are expected of it; no front knows them.
+    """
 
     arm: Arm
     means: dict[str, float]
     sems: dict[str, float | None]
+    forecast: frozenset[str] = frozenset()
+
+    def has_measured(self, metric: str) -> bool:
+        """Whether the metric is known of the arm, and no forecast."""
+        return metric in self.means and metric not in self.forecast
 
     @property
     def measurements(self) -> dict[str, Measurement]:
-        """The same as values of the domain."""
+        """What was measured, as values of the domain."""
         return {
             metric: Measurement(mean=mean, sem=self.sems.get(metric))
             for metric, mean in self.means.items()
+            if metric not in self.forecast
         }
 
 
@@ -51,7 +60,26 @@ def measured_arms(request: SuggestRequest, most: int = MAX_MODELLED_ARMS) -> lis
     An arm whose trial was infeasible, stopped early or still runs gives what it measured. An arm
     tried twice gives the mean of its trials.
     """
-    arms = _merged(request, (*request.observations, *request.partial))
+    observations = [
+        one.model_copy(update={"ends": {}}) if one.ends else one
+        for one in (*request.observations, *request.partial)
+    ]
+    arms = _merged(request, observations)
+    return _with_known_noise(_at_most(arms, most, request), metrics_of_interest(request))
+
+
+def instructive_arms(
+    request: SuggestRequest, most: int = MAX_MODELLED_ARMS, *, with_forecasts: bool = False
+) -> list[MeasuredArm]:
+    """The same for a surrogate: without what a training that was stopped early had reached.
+
+    Such values are worse than what the arm gives once it is trained to its end.
+    with_forecasts: where that would have been takes their place, as far as it can be told. Then
+    some standard errors may be known of a metric and others not.
+    """
+    arms = _merged(
+        request, (*request.observations, *request.partial), with_forecasts=with_forecasts
+    )
     return _with_known_noise(_at_most(arms, most, request), metrics_of_interest(request))
 
 
@@ -63,33 +91,47 @@ def source_arms(request: SuggestRequest, source: Source) -> list[MeasuredArm]:
 
 def can_be_modelled(request: SuggestRequest) -> bool:
     """Whether every metric of interest has enough measurements, one arm all objectives."""
-    arms = measured_arms(request)
+    arms = instructive_arms(request)
     return any(_has_objectives(arm, request) for arm in arms) and all(
-        sum(metric in arm.means for arm in arms) >= MIN_MEASURED_ARMS
+        sum(arm.has_measured(metric) for arm in arms) >= MIN_MEASURED_ARMS
         for metric in metrics_of_interest(request)
     )
 
 
-def _merged(request: SuggestRequest, observations: Iterable[Observation]) -> list[MeasuredArm]:
+def _merged(
+    request: SuggestRequest, observations: Iterable[Observation], *, with_forecasts: bool = False
+) -> list[MeasuredArm]:
     metrics = metrics_of_interest(request)
     by_signature: dict[str, list[Observation]] = {}
     for observation in observations:
-        if not observation.measurements.keys().isdisjoint(metrics) and request.space.contains(
-            observation.arm
-        ):
+        known = observation.measurements.keys() | observation.ends.keys()
+        if not known.isdisjoint(metrics) and request.space.contains(observation.arm):
             by_signature.setdefault(observation.arm.signature, []).append(observation)
-    return [_merge(repeats, metrics) for repeats in by_signature.values()]
+    merged = [
+        _merge(repeats, metrics, with_forecasts=with_forecasts) for repeats in by_signature.values()
+    ]
+    return [arm for arm in merged if arm.means]
 
 
-def _merge(repeats: Sequence[Observation], metrics: Iterable[str]) -> MeasuredArm:
+def _merge(
+    repeats: Sequence[Observation], metrics: Iterable[str], *, with_forecasts: bool
+) -> MeasuredArm:
     means: dict[str, float] = {}
     sems: dict[str, float | None] = {}
+    forecast: set[str] = set()
     for metric in metrics:
-        found = [o.measurements[metric] for o in repeats if metric in o.measurements]
+        found = [
+            o.measurements[metric]
+            for o in repeats
+            if metric in o.measurements and metric not in o.ends
+        ]
+        if not found and with_forecasts:
+            found = [end for o in repeats if (end := o.ends.get(metric)) is not None][-1:]
+            forecast.update([metric] if found else [])
         if found:
             means[metric] = math.fsum(m.mean for m in found) / len(found)
             sems[metric] = _sem_of_mean(found)
-    return MeasuredArm(repeats[0].arm, means, sems)
+    return MeasuredArm(repeats[0].arm, means, sems, frozenset(forecast))
 
 
 def _sem_of_mean(repeats: Sequence[Measurement]) -> float | None:
@@ -103,16 +145,22 @@ def _with_known_noise(arms: Sequence[MeasuredArm], metrics: Iterable[str]) -> li
     The model takes a metric's noise either as given or as one unknown level. Where some
     measurements have a standard error, the others get the median of these: the best guess
     for a measurement taken in the same way, and better than to throw the known ones away.
+    A forecast keeps its own error, and says nothing about a measurement's.
     """
     typical: dict[str, float | None] = {}
     for metric in metrics:
-        known = [sem for arm in arms if (sem := arm.sems.get(metric)) is not None]
+        known = [
+            sem
+            for arm in arms
+            if arm.has_measured(metric) and (sem := arm.sems[metric]) is not None
+        ]
         typical[metric] = statistics.median(known) if known else None
     return [
         MeasuredArm(
             arm.arm,
             arm.means,
             {m: typical[m] if sem is None else sem for m, sem in arm.sems.items()},
+            arm.forecast,
         )
         for arm in arms
     ]
@@ -159,7 +207,7 @@ def reference_point(
 def within_constraints(request: SuggestRequest, arm: MeasuredArm) -> bool:
     """Whether the arm has measured every constrained metric, and meets every bound."""
     return all(
-        constraint.metric in arm.means and constraint.holds(arm.means[constraint.metric])
+        arm.has_measured(constraint.metric) and constraint.holds(arm.means[constraint.metric])
         for constraint in request.outcome_constraints
     )
 
@@ -173,7 +221,7 @@ def incumbents(request: SuggestRequest, arms: Sequence[MeasuredArm]) -> list[Arm
 
 
 def _has_objectives(arm: MeasuredArm, request: SuggestRequest) -> bool:
-    return all(objective.metric in arm.means for objective in request.objectives)
+    return all(arm.has_measured(objective.metric) for objective in request.objectives)
 
 
 def _points(arms: Sequence[MeasuredArm], request: SuggestRequest) -> Points:

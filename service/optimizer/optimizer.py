@@ -30,11 +30,17 @@ _CLASSES = {
 
 
 class Observation(Value):
-    """A trial: its arm, how it ended (or that it runs), and what it measured (maybe not all)."""
+    """A trial: its arm, how it ended (or that it runs), and what it measured (maybe not all).
+
+    ends: of a training that was stopped early, where each of its metrics would have ended (`sem`:
+        the forecast's error), or None where nothing can be told. What is measured of such a
+        network is true of it, and says nothing about the arm.
+    """
 
     arm: Arm
     status: TrialStatus
     measurements: dict[Name, Measurement] = {}
+    ends: dict[Name, Measurement | None] = {}
 
 
 class Source(Value):

@@ -40,14 +40,18 @@ def trainings_under_way(connection: Connection, experiment_id: str) -> list[Trai
     return [TrainingAttempt(*row) for row in connection.execute(query)]
 
 
-def finished_trainings(connection: Connection, experiment_id: str) -> list[TrainingAttempt]:
-    """The attempts at train stages that ran to their end, the newest first."""
+def finished_trainings(
+    connection: Connection,
+    experiment_id: str,
+    outcome: AttemptOutcome = AttemptOutcome.SUCCEEDED,
+) -> list[TrainingAttempt]:
+    """The attempts at train stages that ran to their end, or had this outcome; newest first."""
     query = (
         select(attempts.c.id, attempts.c.trial_id, attempts.c.curve_points)
         .join(stages, stages.c.id == attempts.c.stage_id)
         .where(
             attempts.c.experiment_id == experiment_id,
-            attempts.c.outcome == AttemptOutcome.SUCCEEDED,
+            attempts.c.outcome == outcome,
             attempts.c.curve_points.between(1, MAX_POINTS),
             stages.c.kind == "train",
         )

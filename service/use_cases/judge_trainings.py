@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from service.domain.early_stopping import EarlyStopping
 from service.domain.experiment import Experiment
 from service.domain.joining_front import front_of, probability_of_joining
-from service.domain.learning_curves import Curve, FinishedTraining, forecast_end, last_step
+from service.domain.learning_curves import Curve, forecast_end, last_step
 from service.domain.trial import Trial, TrialStatus
 from service.storage.attempts import experiments_with_open_leases
 from service.storage.experiments import find_experiment, lock_experiment
@@ -19,6 +19,7 @@ from service.storage.learning_curves import (
     trainings_under_way,
 )
 from service.storage.trials import find_trial, request_stop, trials_of_experiment
+from service.use_cases.expected_ends import known_trainings
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,7 @@ def _judge(  # noqa: PLR0917
 ) -> list[Judgement]:
     spec = experiment.spec
     by_id = {trial.id: trial for trial in trials}
-    known = [
-        FinishedTraining(
-            curve=curves[attempt.lease_id],
-            finals={name: m.mean for name, m in by_id[attempt.trial_id].measurements.items()},
-        )
-        for attempt in finished
-    ]
+    known = known_trainings(finished, curves, by_id)
     trained = [metric.name for metric in experiment.metrics if metric.stage == "train"]
     front = front_of(trials, spec)
     found = []

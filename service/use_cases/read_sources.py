@@ -26,7 +26,7 @@ def sources_of(connection: Connection, experiment: Experiment) -> tuple[Source, 
     for entry in experiment.spec.warm_start:
         source = find_experiment(connection, entry.experiment)
         taught = taught_trials(connection, source.id)
-        observations = _observations(experiment, entry, taught)
+        observations = _observations(experiment, source, entry, taught)
         if observations:
             found.append(Source(name=source.spec.name, observations=observations))
     return tuple(found)
@@ -44,7 +44,7 @@ def views_of_sources(connection: Connection, experiment: Experiment) -> tuple[So
                 name=source.spec.name,
                 status=source.status,
                 final_trials=len(taught),
-                used_trials=len(_observations(experiment, entry, taught)),
+                used_trials=len(_observations(experiment, source, entry, taught)),
                 metrics=entry.metrics,
                 filled_parameters=entry.parameters,
                 ignored_parameters=tuple(
@@ -56,13 +56,25 @@ def views_of_sources(connection: Connection, experiment: Experiment) -> tuple[So
 
 
 def _observations(
-    experiment: Experiment, entry: WarmStart, taught: Sequence[TaughtTrial]
+    experiment: Experiment, source: Experiment, entry: WarmStart, taught: Sequence[TaughtTrial]
 ) -> tuple[Observation, ...]:
-    """The newest trials with a legal arm here that measured a shared metric, or were infeasible."""
+    """The newest trials with a legal arm here that measured a shared metric, or were infeasible.
+
+    What a training gave that was stopped early is left out: it is worse than what the arm gives.
+    """
+    trained = {metric.name for metric in source.metrics if metric.stage == "train"}
     found = []
     for trial in taught:
         arm = translate_arm(trial.arm, experiment.space, entry.parameters)
-        measured = translate_measurements(trial.measurements, entry.metrics)
+        is_cut_short = trial.status is TrialStatus.EARLY_STOPPED
+        measured = translate_measurements(
+            {
+                name: value
+                for name, value in trial.measurements.items()
+                if not (is_cut_short and name in trained)
+            },
+            entry.metrics,
+        )
         if arm is not None and (measured or trial.status is TrialStatus.INFEASIBLE):
             found.append(Observation(arm=arm, status=trial.status, measurements=measured))
     return tuple(found[-MAX_TRIALS_OF_A_SOURCE:])

@@ -38,6 +38,7 @@ from service.storage.trials import (
 )
 from service.use_cases.advance_trial import complete_experiment_if_done
 from service.use_cases.candidate_pool import pool_state
+from service.use_cases.expected_ends import expected_ends
 from service.use_cases.read_sources import sources_of
 from service.use_cases.share_trainings import share_trainings
 
@@ -247,12 +248,18 @@ def _request(
     open_to_change = {candidate.trial_id for candidate in replaceable}
     taught = [trial for trial in trials if trial.status in TAUGHT]
     taught.sort(key=lambda trial: (trial.ended_at or trial.created_at, trial.number))
+    ends = expected_ends(connection, experiment, trials)
     return SuggestRequest(
         space=experiment.space,
         objectives=spec.objectives,
         outcome_constraints=spec.outcome_constraints,
         observations=tuple(
-            Observation(arm=trial.arm, status=trial.status, measurements=trial.measurements)
+            Observation(
+                arm=trial.arm,
+                status=trial.status,
+                measurements=trial.measurements,
+                ends=ends.get(trial.id, {}),
+            )
             for trial in taught
         ),
         pending=tuple(

@@ -99,3 +99,12 @@ def test_one_extreme_training_cannot_hide_its_error(step):
 def test_last_step():
     assert last_step({}) == 0
     assert last_step({"a": [(5, 1.0)], "b": [(5, 1.0), (9, 1.0)]}) == 9
+
+
+def test_the_deviation_is_that_of_student_t():
+    found = forecast_end({"validation_error": [(100, 0.6)]}, linear(9, noise=0.05), "error")
+    assert found is not None
+    assert found.deviation == pytest.approx(found.scale * math.sqrt(7 / 5))
+    few = forecast_end({"validation_error": [(100, 0.6)]}, linear(4, noise=0.05), "error")
+    assert few is not None
+    assert few.deviation is None

@@ -164,6 +164,38 @@ def test_equal_requests_give_equal_bits(name: str) -> None:
     assert [s.model_dump_json() for s in one] == [s.model_dump_json() for s in other]
 
 
+def test_a_training_that_was_stopped_does_not_spoil_its_surroundings() -> None:
+    """It had reached next to nothing: taken for its end, the model would shun all that is near."""
+    request = request_of(14)
+    truth = measured(Arm(parameters={"x": 0.4, "y": 0.7}))
+    reached = {**truth, "left": Measurement(mean=0.1)}
+    ends = {
+        "nothing told": {},
+        "forecast": {"left": Measurement(mean=truth["left"].mean + 0.02, sem=0.05)},
+        "unknown": {"left": None},
+    }
+    near = Arm(parameters={"x": 0.42, "y": 0.68})
+    errors = {}
+    for name, end in ends.items():
+        stopped = Observation(
+            arm=Arm(parameters={"x": 0.4, "y": 0.7}),
+            status=TrialStatus.EARLY_STOPPED,
+            measurements=reached,
+            ends=end,
+        )
+        belief = Belief.of(
+            request.model_copy(update={"observations": (*request.observations, stopped)})
+        )
+        assert belief is not None
+        errors[name] = abs(
+            float(belief.surrogate.predict([near])["left"][0][0]) - measured(near)["left"].mean
+        )
+        assert bool(belief.may_stand[-1]) is (name == "nothing told")
+    assert errors["nothing told"] > 0.1
+    assert errors["forecast"] < 0.05
+    assert errors["unknown"] < 0.05
+
+
 def test_a_source_that_is_alike_is_worth_many_trials() -> None:
     """After four trials of its own, with sixty elsewhere, the forecast is near the truth."""
     elsewhere = tuple(completed(arm) for arm in arms(60, seed=9))

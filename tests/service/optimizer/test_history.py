@@ -7,6 +7,7 @@ from service.domain.trial import TrialStatus
 from service.optimizer.history import (
     can_be_modelled,
     incumbents,
+    instructive_arms,
     measured_arms,
     metrics_of_interest,
     reference_point,
@@ -101,3 +102,44 @@ def test_of_a_long_history_the_front_and_the_newest_are_modelled() -> None:
     told[1] = observed(1 / 99, m0=-100, m1=100)
     arms = measured_arms(request(*told), most=4)
     assert [round(float(a.arm.parameters["x"]) * 99) for a in arms] == [1, 7, 8, 9]
+
+
+def stopped(x: float, forecast: object, **found: object) -> Observation:
+    """A trial whose training was stopped; m0 comes from the training, m1 does not."""
+    end = None if forecast is None else Measurement.model_validate(forecast)
+    trial = observed(x, TrialStatus.EARLY_STOPPED, **found)
+    return trial.model_copy(update={"ends": {"m0": end}})
+
+
+def test_what_a_stopped_training_had_reached_teaches_nothing() -> None:
+    told = [observed(0.1, m0=1, m1=4), observed(0.2, m0=2, m1=3)]
+    asked = request(*told, stopped(0.3, {"mean": 1.5, "sem": 0.2}, m0=9, m1=2))
+    assert [arm.means["m0"] for arm in measured_arms(asked)] == [1, 2, 9]
+    assert [arm.means for arm in instructive_arms(asked)][2] == {"m1": 2}
+    forecast = instructive_arms(asked, with_forecasts=True)[2]
+    assert forecast.means == {"m0": 1.5, "m1": 2}
+    assert (forecast.sems["m0"], forecast.has_measured("m0")) == (0.2, False)
+    assert forecast.measurements.keys() == {"m1"}
+
+
+def test_an_end_that_nobody_can_tell_is_left_out() -> None:
+    told = [observed(0.1, m0=1, m1=4), observed(0.2, m0=2, m1=3)]
+    asked = request(*told, stopped(0.3, None, m0=9, m1=2), stopped(0.4, None, m0=9))
+    arms = instructive_arms(asked, with_forecasts=True)
+    assert [arm.means for arm in arms[2:]] == [{"m1": 2}]
+
+
+def test_a_forecast_stands_on_no_front_and_makes_no_measurement_noisy() -> None:
+    told = [observed(0.1, m0=1, m1=4), observed(0.2, m0=2, m1=3)]
+    asked = request(*told, stopped(0.3, {"mean": -9, "sem": 5}, m1=2))
+    arms = instructive_arms(asked, with_forecasts=True)
+    assert [arm.parameters["x"] for arm in incumbents(asked, arms)] == [0.2, 0.1]
+    assert [arm.sems["m0"] for arm in arms] == [None, None, 5]
+    assert not can_be_modelled(request(told[0], stopped(0.3, {"mean": 1, "sem": 1}, m1=2)))
+
+
+def test_a_measurement_of_the_same_arm_is_worth_more_than_a_forecast() -> None:
+    asked = request(stopped(0.1, {"mean": 7, "sem": 1}, m0=9, m1=2), observed(0.1, m0=1, m1=4))
+    (arm,) = instructive_arms(asked, with_forecasts=True)
+    assert arm.means == {"m0": 1, "m1": 3}
+    assert arm.has_measured("m0")

@@ -6,11 +6,14 @@ from service.background.early_stopper import EarlyStopper
 from service.domain.errors import InvalidRequest
 from service.schemas.leases import Heartbeat
 from service.storage.database import Database
+from service.storage.experiments import find_experiment
 from service.storage.invariants import check_invariants
 from service.use_cases.judge_trainings import experiments_to_judge, judge_trainings, stop_judged
 from service.use_cases.list_trials import all_trials
+from service.use_cases.read_front import read_front
 from service.use_cases.renew_lease import renew_lease
 from service.use_cases.resolve_experiment import resolve_experiment
+from service.use_cases.top_up_candidates import history_request
 from tests.service.toy_experiments import (
     BOTH_TOY_SPACES,
     REGISTRY,
@@ -204,3 +207,69 @@ def test_an_experiment_without_trainings_takes_no_early_stopping() -> None:
     with pytest.raises(InvalidRequest, match="no learning curves") as refused:
         resolve_experiment(external_spec(early_stopping={}), REGISTRY)
     assert refused.value.field == "early_stopping"
+
+
+def observation_of(database, experiment_id, number):
+    """What the optimizer is told of a trial."""
+    with database.read() as connection:
+        experiment = find_experiment(connection, experiment_id)
+        request = history_request(connection, experiment)
+        arm = all_trials(connection, experiment_id)[number].arm
+    return next(o for o in request.observations if o.arm == arm)
+
+
+def test_the_model_is_told_where_a_stopped_training_would_have_ended(
+    database: Database, worker: str
+) -> None:
+    """It had an error of 0.9 when it was stopped; twice as much foretells half of it."""
+    experiment_id = begun(database, optimizer={"strategy": "gp", "pool_size": 20})
+    topped_up(database, experiment_id, *range(1, 12))
+    for error in (0.5, 0.3, 0.41, 0.1, 0.22, 0.35):
+        trained(database, worker, error + 0.001 * len(str(error)))
+    train = next_training(database, worker)
+    beat(database, train, 1.0)
+    completed(database, train, early_stopped=True, measurements={"error": 0.9, "loss": 1.0})
+    told = observation_of(database, experiment_id, 6)
+    assert told.status == "early_stopped"
+    assert told.measurements["error"].mean == 0.9
+    assert told.measurements["latency_ms"].mean == 4.2
+    assert told.ends.keys() == {"error"}
+    assert told.ends["error"].mean == pytest.approx(0.5)
+    assert 0 <= told.ends["error"].sem < 0.01
+    with database.read() as connection:  # readers see what was measured, and no forecast
+        trial = all_trials(connection, experiment_id)[6]
+        front = read_front(connection, experiment_id)
+    assert trial.measurements["error"].mean == 0.9
+    shown = {point.trial_number: point for point in (*front.front, *front.others)}
+    assert shown[6].measurements["error"].mean == 0.9
+    assert observation_of(database, experiment_id, 5).ends == {}
+
+
+def test_without_comparable_trainings_nothing_is_foretold(database: Database, worker: str) -> None:
+    experiment_id = begun(database, optimizer={"strategy": "gp", "pool_size": 20})
+    topped_up(database, experiment_id, *range(1, 12))
+    for error in (0.5, 0.3):
+        trained(database, worker, error)
+    train = next_training(database, worker)
+    beat(database, train, 1.0)
+    completed(database, train, early_stopped=True, measurements={"error": 0.9, "loss": 1.0})
+    assert observation_of(database, experiment_id, 2).ends == {"error": None}
+
+
+def test_who_starts_warm_learns_nothing_of_a_stopped_training(
+    database: Database, worker: str
+) -> None:
+    earlier = begun(database)
+    topped_up(database, earlier, 1, 2)
+    trained(database, worker, 0.5)
+    train = next_training(database, worker)
+    completed(database, train, early_stopped=True, measurements={"error": 0.9, "loss": 1.0})
+    learner = {"strategy": "gp", "pool_size": 20}
+    later = begun(database, name="later", warm_start=["toy-search"], optimizer=learner)
+    with database.read() as connection:
+        request = history_request(connection, find_experiment(connection, later))
+    (source,) = request.sources
+    assert [sorted(o.measurements) for o in source.observations] == [
+        ["error", "latency_ms"],
+        ["latency_ms"],
+    ]
