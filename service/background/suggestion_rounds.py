@@ -18,7 +18,7 @@ from service.background.insight_desk import InsightDesk
 from service.background.model_process import ModelProcess, ModelProcessDied
 from service.domain.errors import SearchSpaceExhausted, SuggestionFailed
 from service.domain.experiment import MODEL_FREE_STRATEGIES, OptimizerSettings
-from service.optimizer.auto import needs_model
+from service.optimizer.auto import LONGEST_LIMIT_S, needs_model
 from service.optimizer.optimizer import SuggestRequest
 from service.use_cases.candidate_pool import PoolNeed
 
@@ -169,7 +169,7 @@ class SuggestionRounds:
 
     def _ask(self, experiment_id: str, request: SuggestRequest) -> None:
         now = self._clock()
-        limit_s = self._waits[experiment_id].settings.suggestion_limit_s
+        limit_s = self._waits[experiment_id].settings.suggestion_limit_s or LONGEST_LIMIT_S
         self._question = _Question(experiment_id, request, now, limit_s)
         self._asked_at[experiment_id] = now
         try:

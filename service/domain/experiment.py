@@ -87,14 +87,14 @@ class OptimizerSettings(Value):
     fallback_after_s: who asks while no candidate is ready gets a quasi-random one at once, marked
         `fallback`; above 0, only once the model has given no answer for so long.
     suggestion_limit_s: a model that computes for longer is stopped, and quasi-random candidates
-        fill in.
+        fill in. `auto` chooses by it too (None: 60 s, or 300 s where Ax may take part).
     """
 
     strategy: StrategyName = "auto"
     initial_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     pool_size: Annotated[int, Field(ge=1, le=1_000)] | None = None
     fallback_after_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
-    suggestion_limit_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    suggestion_limit_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
 
 
 class Budget(Value):

@@ -64,6 +64,7 @@ class SuggestRequest(Value):
     sources: earlier experiments to start warm from, the most alike first.
     initial_trials: quasi-random arms before `auto` asks the model.
     stage_costs_s: seconds that a stage of a trial usually takes, by its name, as far as is known.
+    time_limit_s: after so many seconds nobody waits for the answer any more (None: unlimited).
     count: how many arms are wanted.
     """
 
@@ -78,6 +79,7 @@ class SuggestRequest(Value):
     sources: tuple[Source, ...] = ()
     initial_trials: Annotated[int, Field(ge=0)] = 0
     stage_costs_s: dict[Name, Annotated[float, Field(ge=0)]] = {}
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None
     count: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     strategy: StrategyName = "auto"

@@ -19,6 +19,7 @@ from service.domain.experiment import (
     unknown_name_remedy,
 )
 from service.domain.objective import Objective, OutcomeConstraint
+from service.optimizer.auto import usual_limit_s
 from service.use_cases.narrow_space import built_space, narrow_space
 
 _LEAST_INITIAL_TRIALS = 4
@@ -42,8 +43,8 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
     """What the spec asks for, in full; resolving it again changes nothing.
 
     Pins the search space's version, writes out narrowed parameters, decides whether arms are
-    measured before they are trained, and counts the initial trials. An ask/tell experiment
-    without metrics gets those its objectives and constraints name.
+    measured before they are trained, counts the initial trials and limits the model's time. An
+    ask/tell experiment without metrics gets those its objectives and constraints name.
     Raises: SearchSpaceNotFound, UnknownMetric, InvalidRequest.
     """
     if spec.search_space is None:
@@ -73,7 +74,11 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
     _check_strategy(spec)
     _check_early_stopping(spec)
     update["optimizer"] = spec.optimizer.model_copy(
-        update={"initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space)}
+        update={
+            "initial_trials": spec.optimizer.initial_trials or initial_trials(spec, space),
+            "suggestion_limit_s": spec.optimizer.suggestion_limit_s
+            or usual_limit_s(spec.optimizer.strategy, len(spec.objectives)),
+        }
     )
     return ResolvedExperiment(spec.model_copy(update=update), space, metrics, baseline)
 

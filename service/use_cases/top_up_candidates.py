@@ -277,6 +277,7 @@ def _request(
         sources=sources_of(connection, experiment),
         initial_trials=spec.optimizer.initial_trials or 0,
         stage_costs_s=median_stage_costs(trials),
+        time_limit_s=spec.optimizer.suggestion_limit_s,
         count=len(replaceable) + shortage,
         seed=spec.seed,
         strategy=spec.optimizer.strategy,

@@ -94,6 +94,19 @@ def test_a_handful_of_trials_comes_before_the_models(
     assert resolve_experiment(spec, WIDE_REGISTRY).spec.optimizer.initial_trials == initial
 
 
+def test_the_models_time_is_limited_by_what_it_may_need() -> None:
+    four = [{"metric": name, "goal": "minimize"} for name in ("error", "loss", "latency_ms")]
+    four.append({"metric": "nonzero_weight_count", "goal": "minimize"})
+    for changes, limit_s in (
+        ({}, 60),
+        ({"objectives": four}, 300),
+        ({"optimizer": {"strategy": "ax"}}, 300),
+        ({"optimizer": {"strategy": "ax", "suggestion_limit_s": 7}}, 7),
+    ):
+        optimizer = resolve_experiment(worker_spec(**changes), REGISTRY).spec.optimizer
+        assert optimizer.suggestion_limit_s == limit_s
+
+
 @pytest.mark.parametrize("version", ["toy", "toy@3"])
 def test_validating_again_changes_nothing(version: str) -> None:
     for spec, registry in (
