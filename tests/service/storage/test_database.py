@@ -211,3 +211,16 @@ def test_a_checkpoint_empties_the_log_beside_a_reader(tmp_path: Path) -> None:
         created(database, worker_spec(name=f"again-{number}"))
     assert log.stat().st_size == written  # it began anew at the front
     database.dispose()
+
+
+def test_one_after_another_uses_the_connection_that_is_warm(database: Database) -> None:
+    def driver(connection: Connection) -> object:
+        return connection.connection.driver_connection
+
+    with database.read() as one, database.read() as other:
+        assert driver(one) is not driver(other)
+    used = []
+    for _ in range(4):
+        with database.read() as connection:
+            used.append(driver(connection))
+    assert all(each is used[0] for each in used)
