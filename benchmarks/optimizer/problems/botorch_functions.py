@@ -1,12 +1,15 @@
 """Problems of the literature, as BoTorch defines them: values, bounds and reference points.
 
-BraninCurrin, VehicleSafety [Tanabe2020], DTLZ2 [Deb2005], Penicillin [Liang2021], C2-DTLZ2
-[Deb2019]: every objective is minimised, with BoTorch's reference point as the thresholds.
+BraninCurrin, VehicleSafety [Tanabe2020], DTLZ2 [Deb2005], ZDT3 [Zitzler2000], Penicillin
+[Liang2021], C2-DTLZ2 [Deb2019]: every objective is minimised, with BoTorch's reference point as
+the thresholds.
 
 [Deb2005] K. Deb et al. Scalable Test Problems for Evolutionary Multiobjective Optimization.
 [Deb2019] K. Deb. Constrained Multi-objective Evolutionary Algorithm.
 [Tanabe2020] R. Tanabe, H. Ishibuchi. An easy-to-use real-world multi-objective optimization
     problem suite. Applied Soft Computing, 2020.
+[Zitzler2000] E. Zitzler, K. Deb, L. Thiele. Comparison of Multiobjective Evolutionary Algorithms:
+    Empirical Results. Evolutionary Computation, 2000.
 [Liang2021] Q. Liang, L. Lai. Scalable Bayesian Optimization Accelerates Process Optimization of
     Penicillin Production. NeurIPS 2021 AI4Science.
 """
@@ -15,10 +18,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from botorch.test_functions.multi_objective import (
     C2DTLZ2,
     DTLZ2,
+    ZDT3,
     BraninCurrin,
     Penicillin,
     VehicleSafety,
@@ -58,6 +63,28 @@ def dtlz2(dimensions: int) -> Problem:
     )
 
 
+def dtlz2_bent(dimensions: int) -> Problem:
+    """DTLZ2 whose front lies at another place of every axis, where no first guess finds it."""
+    return _problem(
+        f"dtlz2_d{dimensions}_bent",
+        _Bent(DTLZ2(dim=dimensions, num_objectives=2)),
+        f"{dimensions} floats; concave front away from the centre",
+        ("f1", "f2"),
+        is_high_dimensional=dimensions >= 20,
+    )
+
+
+def zdt3(dimensions: int) -> Problem:
+    """A front in five pieces, on one side of every float but the first."""
+    return _problem(
+        f"zdt3_d{dimensions}",
+        ZDT3(dim=dimensions),
+        f"{dimensions} floats; front in pieces, at a bound of the space",
+        ("f1", "f2"),
+        is_high_dimensional=dimensions >= 20,
+    )
+
+
 def vehicle_safety() -> Problem:
     """Mass, acceleration and intrusion of a car's front under five thicknesses."""
     return _problem(
@@ -86,6 +113,25 @@ def c2_dtlz2() -> Problem:
         "c2_dtlz2", C2DTLZ2(dim=6, num_objectives=2), "6 floats; one outcome constraint",
         ("f1", "f2"),
     )  # fmt: skip
+
+
+class _Bent:
+    """A function of the unit cube, each axis but the first raised to a power of 0.44 to 2.3."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self.dim, self.bounds, self.ref_point = function.dim, function.bounds, function.ref_point
+        exponents = 2.0 ** np.random.default_rng(3).uniform(-1.2, 1.2, function.dim)
+        exponents[0] = 1.0
+        self.exponents = torch.tensor(exponents, dtype=torch.double)
+
+    def to(self, **kind: Any) -> "_Bent":
+        self._function.to(**kind)
+        return self
+
+    def evaluate_true(self, x: torch.Tensor) -> torch.Tensor:
+        values: torch.Tensor = self._function.evaluate_true(x**self.exponents)
+        return values
 
 
 def _problem(

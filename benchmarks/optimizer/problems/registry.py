@@ -19,6 +19,8 @@ _MAKERS: dict[str, Callable[[], Problem]] = {
     "branin_currin": partial(_made, "botorch_functions", "branin_currin"),
     "dtlz2_d6": partial(_made, "botorch_functions", "dtlz2", 6),
     "dtlz2_d20": partial(_made, "botorch_functions", "dtlz2", 20),
+    "dtlz2_d20_bent": partial(_made, "botorch_functions", "dtlz2_bent", 20),
+    "zdt3_d20": partial(_made, "botorch_functions", "zdt3", 20),
     "vehicle_safety": partial(_made, "botorch_functions", "vehicle_safety"),
     "penicillin": partial(_made, "botorch_functions", "penicillin"),
     "compression24": partial(_made, "compression24", "compression24"),

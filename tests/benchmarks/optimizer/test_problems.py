@@ -21,6 +21,7 @@ THEIRS = {
     "branin_currin": multi_objective.BraninCurrin(),
     "dtlz2_d6": multi_objective.DTLZ2(dim=6, num_objectives=2),
     "dtlz2_d20": multi_objective.DTLZ2(dim=20, num_objectives=2),
+    "zdt3_d20": multi_objective.ZDT3(dim=20),
     "vehicle_safety": multi_objective.VehicleSafety(),
     "penicillin": multi_objective.Penicillin(),
     "c2_dtlz2": multi_objective.C2DTLZ2(dim=6, num_objectives=2),
@@ -40,6 +41,21 @@ def test_values_bounds_and_reference_point_are_botorchs(name):
         expected = theirs.evaluate_true(x)[0].tolist()
         values = problem.true_values(arm)
         assert [values[o.metric] for o in problem.objectives] == pytest.approx(expected)
+
+
+def test_the_centre_of_the_bent_dtlz2_is_no_longer_on_its_front():
+    straight, bent = find_problem("dtlz2_d20"), find_problem("dtlz2_d20_bent")
+    names = [p.name for p in straight.space.parameters]
+
+    def distance(problem, arm):
+        return math.hypot(*problem.true_values(arm).values())
+
+    centre = straight.space.canonical(dict.fromkeys(names, 0.5))
+    assert distance(straight, centre) == pytest.approx(1.0)
+    assert distance(bent, centre) > 1.2
+    exponents = 2.0 ** np.random.default_rng(3).uniform(-1.2, 1.2, 20)
+    best = bent.space.canonical({n: 0.5 ** (1 / e) for n, e in zip(names, exponents, strict=True)})
+    assert distance(bent, best) == pytest.approx(1.0)
 
 
 def test_the_constraint_of_c2_dtlz2_is_botorchs():
