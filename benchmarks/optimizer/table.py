@@ -23,7 +23,13 @@ from benchmarks.optimizer.statistics import (
 PAGE: Final = Path(__file__).parent / "results.md"
 _AT = (25, 50, 100, 200)
 _COST_AT = (20, 50, 100, 200)
-_HIGH_DIMENSIONAL = ("dtlz2_d20", "compression24", "compression24_noisy")
+_HIGH_DIMENSIONAL = (
+    "dtlz2_d20",
+    "dtlz2_d20_bent",
+    "zdt3_d20",
+    "compression24",
+    "compression24_noisy",
+)
 _OURS = "auto"
 
 _HEAD = """# The optimizer against its peers: results
