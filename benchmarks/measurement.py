@@ -81,7 +81,8 @@ def measure_once(folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     with pinned(1):
         timings = time_pairs(
-            lambda _: (load(), load_reference(runtime, reference.path, 1)),
+            lambda _: load(),
+            lambda _: load_reference(runtime, reference.path, 1),
             clocks,
             0,
             min_pairs=64,

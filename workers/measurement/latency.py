@@ -3,7 +3,8 @@
 A neighbour's load slows both networks of a pair alike, so that their ratio stands still where
 either time alone wanders. What remains between two runs is where each session's weights came to
 lie in memory: each round therefore loads both networks anew, and rounds are what the standard
-error is taken over (`statistics.estimate_quantile`).
+error is taken over (`statistics.estimate_quantile`). Whichever is loaded or timed second has a
+small advantage: the two take turns at it, by rounds and by pairs.
 """
 
 import gc
@@ -37,8 +38,8 @@ probability of 99.87 % (1 - 0.99 ** 662)."""
 _FEWEST_SINGLE_RUNS = 4  # in a round, however slow the network
 _SHARE_FOR_SINGLE_RUNS = 0.25  # of the time limit
 
-LoadPair: TypeAlias = Callable[[int], tuple[Invoke, Invoke]]
-"""Loads candidate and reference afresh for the round of this index."""
+Load: TypeAlias = Callable[[int], Invoke]
+"""Loads a network afresh for the round of this index."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class PairTimings:
 
 
 def time_pairs(
-    load_pair: LoadPair,
+    load_candidate: Load,
+    load_reference: Load,
     clocks: Clocks,
     seed: int,
     *,
@@ -80,7 +82,10 @@ def time_pairs(
     plan: _Plan | None = None
     while True:
         with _no_collection():
-            candidate, reference = load_pair(len(rounds))
+            if len(rounds) % 2 == 0:
+                candidate, reference = load_candidate(len(rounds)), load_reference(len(rounds))
+            else:
+                reference, candidate = load_reference(len(rounds)), load_candidate(len(rounds))
             warm = (warm_up(candidate, clocks.work), warm_up(reference, clocks.work))
             plan = plan or _plan(*warm, fewest_rounds, time_limit_s)
             rounds.append(_time_pairs(candidate, reference, plan, clocks))
@@ -103,9 +108,7 @@ def time_pairs(
             )
 
 
-def time_alone(
-    load: Callable[[int], Invoke], clocks: Clocks, seed: int, rounds: int = 16
-) -> QuantileEstimate:
+def time_alone(load: Load, clocks: Clocks, seed: int, rounds: int = 16) -> QuantileEstimate:
     """Median work time of one inference in nanoseconds, in fresh sessions, of nothing beside it."""
     times = np.empty((rounds, PAIRS_PER_ROUND))
     for index in range(rounds):
@@ -145,8 +148,12 @@ def _time_pairs(
 ) -> NDArray[np.float64]:
     ratios = np.empty(PAIRS_PER_ROUND)
     for pair in range(PAIRS_PER_ROUND):
-        candidate_ns = time_block(candidate, plan.candidate_repeats, clocks.work)
-        reference_ns = time_block(reference, plan.reference_repeats, clocks.work)
+        if pair % 2 == 0:
+            candidate_ns = time_block(candidate, plan.candidate_repeats, clocks.work)
+            reference_ns = time_block(reference, plan.reference_repeats, clocks.work)
+        else:
+            reference_ns = time_block(reference, plan.reference_repeats, clocks.work)
+            candidate_ns = time_block(candidate, plan.candidate_repeats, clocks.work)
         ratios[pair] = candidate_ns / reference_ns
     return ratios
 

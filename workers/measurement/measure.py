@@ -123,13 +123,14 @@ def _time(
     clocks: Clocks,
     seed: int,
 ) -> PairTimings:
-    def load_pair(index: int) -> tuple[Invoke, Invoke]:
+    def load_candidate(index: int) -> Invoke:
         session = runtime.load(exported.path, settings.threads)
         session.prepare(inputs[index % len(inputs)])
-        return session.invoke, load_reference(runtime, reference.path, settings.threads)
+        return session.invoke
 
     return time_pairs(
-        load_pair,
+        load_candidate,
+        lambda _: load_reference(runtime, reference.path, settings.threads),
         clocks,
         seed,
         min_pairs=settings.min_pairs,

@@ -32,7 +32,8 @@ def time_fakes(
     time_limit_s: float = 20,
 ) -> PairTimings:
     return time_pairs(
-        lambda index: (candidate(index), device.network(reference_ns)),
+        candidate,
+        lambda _: device.network(reference_ns),
         device.clocks,
         0,
         min_pairs=min_pairs,
@@ -63,6 +64,59 @@ def test_a_neighbours_load_cancels_out() -> None:
     timings = time_fakes(device, candidate)
     np.testing.assert_allclose(timings.ratios, 4.0)
     assert timings.wall_ns.max() == 1.5 * timings.wall_ns.min()
+
+
+def test_the_two_take_turns_at_being_loaded_second() -> None:
+    """On a device where the second to be loaded is quicker by 5 %."""
+    device = FakeDevice()
+    loaded: list[str] = []
+
+    def load(name: str) -> Callable[[int], Invoke]:
+        def network(_: int) -> Invoke:
+            loaded.append(name)
+            return device.network(1_000_000 - 50_000 * (len(loaded) % 2 == 0))
+
+        return network
+
+    timings = time_pairs(
+        load("candidate"),
+        load("reference"),
+        device.clocks,
+        0,
+        min_pairs=64,
+        relative_ci=0.01,
+        time_limit_s=0,
+    )
+    assert loaded[:4] == ["candidate", "reference", "reference", "candidate"]
+    np.testing.assert_allclose(timings.ratios[::2], 1 / 0.95)
+    np.testing.assert_allclose(timings.ratios[1::2], 0.95)
+
+
+def test_the_two_take_turns_at_being_timed_second() -> None:
+    """On a device that slows down steadily, by a thousandth with each inference."""
+    device = FakeDevice()
+
+    def slowing(index: int) -> Invoke:
+        device.load = 1.0
+        network = device.network(1_000_000)
+
+        def invoke() -> None:
+            device.load += 0.001
+            network()
+
+        return invoke
+
+    timings = time_pairs(
+        slowing,
+        slowing,
+        device.clocks,
+        0,
+        min_pairs=64,
+        relative_ci=0.01,
+        time_limit_s=0,
+    )
+    assert (timings.ratios[:, ::2] < 0.999).all()
+    assert (timings.ratios[:, 1::2] > 1.001).all()
 
 
 def test_quick_networks_are_repeated_within_a_block() -> None:
@@ -178,7 +232,8 @@ def ratio_of(
     def ratio(candidate: int, reference: int, seed: int) -> QuantileEstimate:
         with pinned(1):
             timings = time_pairs(
-                lambda _: (fresh(candidate), fresh(reference)),
+                lambda _: fresh(candidate),
+                lambda _: fresh(reference),
                 clocks_for(1),
                 seed,
                 min_pairs=64,
