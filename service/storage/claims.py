@@ -45,12 +45,14 @@ _POOL_RANK: ColumnElement[int] = case(
 _running = trials.alias("running")
 # A trial measured ahead of its training holds no place among the parallel ones: else a GPU
 # would wait for a measurement whenever as many trials train as may.
-# Counted in one go, not anew for each stage that is looked at.
+# Materialised, so that it is counted in one go: as long as PostgreSQL knows nothing of the tables,
+# it would take them for empty and count anew for each stage that it looks at.
 _RUNNING = (
     select(_running.c.experiment_id, func.count().label("count"))
     .where(_running.c.status == TrialStatus.RUNNING, ~awaits_training(_running.c.id))
     .group_by(_running.c.experiment_id)
-    .subquery("running_trials")
+    .cte("running_trials")
+    .prefix_with("MATERIALIZED")
 )
 _RUNNING_COUNT = func.coalesce(_RUNNING.c.count, 0)
 

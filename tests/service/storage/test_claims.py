@@ -1,0 +1,56 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from service.storage.database import Database
+from service.use_cases.lease_trial import lease_trial
+from tests.service.toy_experiments import (
+    TIMES,
+    claimed,
+    created,
+    registered,
+    topped_up,
+    worker_spec,
+)
+
+
+def parts(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from parts(part)
+
+
+def test_running_trials_are_counted_once_though_postgresql_knows_nothing_of_the_tables(
+    fresh_databases,
+) -> None:
+    """Counted for each ready stage, a claim from a fresh pool of 250 took 0.1 to 1 s."""
+    database = Database(fresh_databases.postgresql_url())
+    experiment = created(
+        database, worker_spec(budget=40, max_parallel=20, optimizer={"pool_size": 30})
+    )
+    topped_up(database, experiment, *range(1, 31))
+    worker = registered(database, slots=40)
+    for _ in range(5):
+        claimed(database, worker)
+    counting: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if "running_trials" in statement:
+            counting.append((statement, parameters))
+
+    with database.write() as connection:
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            assert lease_trial(connection, worker, TIMES) is not None
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        for statement, parameters in counting:
+            query = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+            found = connection.exec_driver_sql(query, parameters).scalar_one()
+            (explained,) = json.loads(found) if isinstance(found, str) else found
+            counts = [part for part in parts(explained["Plan"]) if "Aggregate" in part["Node Type"]]
+            assert {part["Actual Loops"] for part in counts} == {1}
+    assert len(counting) == 2
+    database.dispose()
