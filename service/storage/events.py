@@ -46,6 +46,12 @@ def append(
     connection.info.setdefault(_WAITING, []).append(event)
 
 
+def is_waiting(connection: Connection, experiment_id: str) -> bool:
+    """Whether an event of the experiment has been added to this transaction."""
+    waiting = connection.info.get(_WAITING, ())
+    return any(event["experiment_id"] == experiment_id for event in reversed(waiting))
+
+
 def forget_waiting(connection: Connection) -> None:
     """Drops what a transaction that was rolled back has left."""
     connection.info.pop(_WAITING, None)

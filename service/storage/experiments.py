@@ -114,8 +114,9 @@ def record_change(
     trial_number: int | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Appends the event and raises the experiment's data version."""
-    raise_data_version(connection, experiment_id)
+    """Appends the event and raises the experiment's data version, once in a transaction."""
+    if not events.is_waiting(connection, experiment_id):
+        raise_data_version(connection, experiment_id)
     events.append(connection, kind, experiment_id, trial_number, data)
 
 
