@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, text
 
 from search_spaces.values import Value
-from service.storage.clock import database_now
+from service.storage.clock import now_within
 from service.storage.tables import events
 
 LARGEST_EVENT_ID = 2**63 - 1
@@ -70,8 +70,7 @@ def write_waiting(connection: Connection) -> None:
         return
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    now = database_now(connection)
-    connection.execute(insert(events), [{**event, "at": now} for event in waiting])
+    connection.execute(insert(events).values(at=now_within(connection)), waiting)
 
 
 def events_after(

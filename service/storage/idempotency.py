@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, select, update
 
 from service.domain.errors import IdempotencyKeyReused, InvalidRequest
-from service.storage.clock import database_now
+from service.storage.clock import database_now, now_within
 from service.storage.columns import storable_text
 from service.storage.insertion import insert_if_absent
 from service.storage.tables import idempotency_keys as keys
@@ -42,7 +42,7 @@ def look_up(
         "key": key,
         "token_id": token_id or "",
         "request_hash": request_hash,
-        "created_at": database_now(connection),
+        "created_at": now_within(connection),
     }
     if insert_if_absent(connection, keys, row_of_key):
         return None

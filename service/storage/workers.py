@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Select, select, update
 
 from service.domain.errors import WorkerNotFound
+from service.storage.clock import now_within
 from service.storage.insertion import insert_if_absent
 from service.storage.tables import devices, workers
 
@@ -61,11 +62,12 @@ def insert_worker(connection: Connection, worker: WorkerRow, token_id: str | Non
         connection.execute(earlier)
 
 
-def lock_device(connection: Connection, device: str, now: datetime) -> None:
+def lock_device(connection: Connection, device: str) -> None:
     """Holds the device until the commit, so that no second measurement on it is given out."""
     held = select(devices.c.name).where(devices.c.name == device).with_for_update(key_share=True)
     if connection.scalar(held) is None:
-        insert_if_absent(connection, devices, {"name": device, "first_seen_at": now})
+        row = {"name": device, "first_seen_at": now_within(connection)}
+        insert_if_absent(connection, devices, row)
         connection.scalar(held)
 
 
@@ -88,15 +90,15 @@ def current_workers(connection: Connection) -> list[WorkerRow]:
     return [_as_worker(row) for row in connection.execute(query)]
 
 
-def note_seen(connection: Connection, worker_id: str, now: datetime) -> None:
+def note_seen(connection: Connection, worker_id: str) -> None:
     """Remembers a sign of life."""
     connection.execute(
         update(workers)
         .where(
             workers.c.id == worker_id,
-            workers.c.last_seen_at < now - timedelta(seconds=_SEEN_GRAIN_S),
+            workers.c.last_seen_at < now_within(connection, ago_s=_SEEN_GRAIN_S),
         )
-        .values(last_seen_at=now)
+        .values(last_seen_at=now_within(connection))
     )
 
 

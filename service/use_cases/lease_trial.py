@@ -49,15 +49,14 @@ def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> Le
             field="worker_id",
             remedy="Register with POST /v1/workers.",
         )
-    now = database_now(connection)
-    note_seen(connection, worker_id, now)
+    note_seen(connection, worker_id)
     if worker.status == "draining":
         return None
     if open_lease_counts(connection, [worker_id])[worker_id] >= worker.slots:
         return None
     device_is_free = False
     if "measure" in worker.stages:
-        lock_device(connection, worker.device, now)
+        lock_device(connection, worker.device)
         device_is_free = not is_measuring(connection, worker.device)
     which = work_for(worker, device_is_free=device_is_free)
     for experiment_id in experiments_with_work(connection, which):

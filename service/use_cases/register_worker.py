@@ -81,7 +81,7 @@ def change_worker_status(
             f"Worker {worker.name!r} has registered again as another session.",
             remedy="Register with POST /v1/workers.",
         )
-    note_seen(connection, worker_id, database_now(connection))
+    note_seen(connection, worker_id)
     if worker.status != change.status:
         set_worker_status(connection, worker_id, change.status)
         data = {"worker_id": worker_id, "name": worker.name}

@@ -32,7 +32,7 @@ def renew_lease(
     # Locks are taken in the order worker, experiment, lease, here as everywhere.
     now = database_now(connection)
     if lease.worker_id is not None:
-        note_seen(connection, lease.worker_id, now)
+        note_seen(connection, lease.worker_id)
     stop_requested = trial_by_id(connection, lease.trial_id).stop_requested
     if heartbeat.curve or heartbeat.log or stop_requested == "cancel":
         lock_experiment(connection, lease.experiment_id)
