@@ -246,6 +246,12 @@ def trial_by_id(connection: Connection, trial_id: str) -> Trial:
     )
 
 
+def statuses_of(connection: Connection, stage_id: str) -> tuple[TrialStatus, StageStatus]:
+    """How the stage, which exists, and its trial stand now."""
+    trial_status, stage_status = connection.execute(_STATUSES, {"of_stage": stage_id}).one()
+    return TrialStatus(trial_status), StageStatus(stage_status)
+
+
 def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> list[Trial]:
     """The trials that meet the conditions (on `trials`), with stages and measurements.
 
@@ -296,6 +302,11 @@ _STAGE_ROWS = (
     )
     .outerjoin(attempts, (attempts.c.stage_id == stages.c.id) & attempts.c.ended_at.is_(None))
     .order_by(stages.c.position)
+)
+_STATUSES = (
+    select(trials.c.status, stages.c.status.label("stage_status"))
+    .join(stages, stages.c.trial_id == trials.c.id)
+    .where(stages.c.id == bindparam("of_stage"))
 )
 _MEASUREMENT_ROWS = select(measurements).order_by(measurements.c.metric)
 _TRIAL_BY_ID = select(trials).where(trials.c.id == bindparam("of_trial"))

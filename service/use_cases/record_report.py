@@ -21,7 +21,7 @@ from service.storage.clock import database_now
 from service.storage.columns import require_finite
 from service.storage.experiments import lock_experiment
 from service.storage.leases import find_lease, keep_reply, kept_reply, lease_lost
-from service.storage.trials import keep_measurements, trial_by_id
+from service.storage.trials import keep_measurements, statuses_of, trial_by_id
 from service.use_cases.advance_trial import (
     end_attempt,
     end_stopped_trial,
@@ -66,8 +66,8 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
         for index, artifact in enumerate(request.artifacts):
             find_artifact(connection, artifact.sha256, field=f"artifacts.{index}.sha256")
         is_last = held.stage.position == held.trial.stages[-1].position
+        known = held.trial.measurements | found
         if not request.early_stopped:
-            known = held.trial.measurements | found
             require_metrics(held.experiment, known, of_stage=held.stage.kind)
             if is_last:
                 require_metrics(held.experiment, known)
@@ -87,7 +87,7 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
         )
         keep_measurements(connection, held.trial.id, held.lease.id, found)
         attach_artifacts(connection, held.lease.id, [(a.name, a.sha256) for a in request.artifacts])
-        trial = trial_by_id(connection, held.trial.id)
+        trial = held.trial.model_copy(update={"measurements": known})
         if request.early_stopped:
             end_trial(
                 connection,
@@ -202,11 +202,9 @@ def _report(
         return ReportReply.model_validate(reply)
     trial = trial_by_id(connection, lease.trial_id)
     record(_Held(lease, experiment, trial, stage_of(trial, lease), database_now(connection)))
-    trial = trial_by_id(connection, lease.trial_id)
+    trial_status, stage_status = statuses_of(connection, lease.stage_id)
     answer = ReportReply(
-        trial_number=trial.number,
-        trial_status=trial.status,
-        stage_status=stage_of(trial, lease).status,
+        trial_number=trial.number, trial_status=trial_status, stage_status=stage_status
     )
     keep_reply(connection, lease_id, digest, answer.model_dump(mode="json"))
     return answer

@@ -2,10 +2,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Engine, event
-
 from service.storage.database import Database
 from service.use_cases.lease_trial import lease_trial
+from tests.service.sent_statements import sent_statements
 from tests.service.toy_experiments import (
     TIMES,
     claimed,
@@ -34,18 +33,10 @@ def test_running_trials_are_counted_once_though_postgresql_knows_nothing_of_the_
     worker = registered(database, slots=40)
     for _ in range(5):
         claimed(database, worker)
-    counting: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if "running_trials" in statement:
-            counting.append((statement, parameters))
-
     with database.write() as connection:
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
+        with sent_statements() as sent:
             assert lease_trial(connection, worker, TIMES) is not None
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
+        counting = [each for each in sent if "running_trials" in each[0]]
         for statement, parameters in counting:
             query = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
             found = connection.exec_driver_sql(query, parameters).scalar_one()

@@ -23,6 +23,7 @@ from service.use_cases.record_report import record_complete, record_failure, rec
 from service.use_cases.steer_experiment import stop
 from service.use_cases.stop_trial import stop_trial
 from tests.conftest import FakeClock
+from tests.service.sent_statements import sent_statements
 from tests.service.toy_experiments import (
     completed,
     created,
@@ -316,6 +317,13 @@ def test_a_result_that_crosses_the_stop_of_the_experiment_is_kept(
     with database.write() as connection:
         stop(connection, experiment_id)
     assert completed(database, measure).trial_status == "completed"
+
+
+def test_a_report_reads_its_trial_once(database: Database, grant: LeaseGrant) -> None:
+    with sent_statements() as sent:
+        reply = completed(database, grant)
+    assert (reply.trial_status, reply.stage_status) == ("running", "completed")
+    assert sum(statement.startswith("SELECT trials.id") for statement, _ in sent) == 1
 
 
 def test_an_unknown_lease_is_not_found(database: Database, grant: LeaseGrant) -> None:
