@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, insert, select, update
 
 from service.domain.errors import TokenNotFound
+from service.storage.clock import now_within
 from service.storage.tables import tokens
 
 
@@ -42,6 +43,13 @@ def find_token(connection: Connection, token_id: str) -> TokenRow:
             remedy="List them with GET /v1/tokens.",
         )
     return _as_token(row)
+
+
+def token_now(connection: Connection, token_id: str) -> tuple[TokenRow, datetime] | None:
+    """The token of this id and the time by the database's clock, in one look; None: no such."""
+    query = select(tokens, now_within(connection).label("now")).where(tokens.c.id == token_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (_as_token(row), row.now)
 
 
 def all_tokens(connection: Connection) -> list[TokenRow]:

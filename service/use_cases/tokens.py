@@ -9,7 +9,7 @@ from typing import cast
 
 from sqlalchemy import Connection
 
-from service.domain.errors import InvalidRequest, TokenNotFound, Unauthenticated
+from service.domain.errors import InvalidRequest, Unauthenticated
 from service.schemas.tokens import Scope, TokenCreated, TokenRequest, TokenView
 from service.storage import events
 from service.storage.clock import database_now
@@ -20,6 +20,7 @@ from service.storage.tokens import (
     insert_token,
     set_last_used_at,
     set_revoked_at,
+    token_now,
 )
 
 _PREFIX = "archfront"
@@ -90,18 +91,16 @@ def authenticate(connection: Connection, secret: str) -> Principal:
     """
     prefix, _, rest = secret.partition("_")
     token_id, _, _ = rest.partition("_")
-    try:
-        token = find_token(connection, token_id) if prefix == _PREFIX else None
-    except TokenNotFound:
-        token = None
-    expected = token.secret_sha256 if token is not None else _hashed("")
+    found = token_now(connection, token_id) if prefix == _PREFIX else None
+    expected = found[0].secret_sha256 if found is not None else _hashed("")
     matches = hmac.compare_digest(_hashed(secret), expected)
-    if token is None or not matches or not token.is_valid(database_now(connection)):
+    if found is None or not matches or not found[0].is_valid(found[1]):
         raise Unauthenticated(
             "The token is unknown, revoked or expired.",
             field="Authorization",
             remedy="Send another in the Authorization header; `archfront token create` makes one.",
         )
+    token, _ = found
     return Principal(
         token_id=token.id,
         name=token.name,

@@ -14,6 +14,7 @@ from service.use_cases.tokens import (
     revoke_token,
 )
 from tests.conftest import FakeClock
+from tests.service.sent_statements import sent_statements
 
 
 @pytest.fixture
@@ -88,6 +89,15 @@ def test_a_revoked_token_is_worth_nothing(database: Database, clock: FakeClock) 
         who(database, token.secret)
     with pytest.raises(TokenNotFound, match="'nobody'"), database.write() as connection:
         revoke_token(connection, "nobody")
+
+
+def test_one_look_tells_who_asks(database_url: str) -> None:
+    database = Database(database_url)
+    token = issued(database)
+    with sent_statements() as sent:
+        who(database, token.secret)
+    assert sum(statement.startswith("SELECT") for statement, _ in sent) == 1
+    database.dispose()
 
 
 def test_a_token_expires_to_the_second(database: Database, clock: FakeClock) -> None:
