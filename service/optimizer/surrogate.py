@@ -16,6 +16,7 @@ from service.optimizer.gaussian_process.process import (
     GaussianProcess,
     Training,
 )
+from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 from service.optimizer.history import MeasuredArm
 
 MEMBERS = 8
@@ -41,16 +42,32 @@ class Measured:
 
 @dataclass(frozen=True)
 class MetricSurrogate:
-    """The processes of one metric, over values of which `scale` units are 1 and `centre` is 0."""
+    """The processes of one metric, over values of which `scale` units are 1 and `centre` is 0.
+
+    All of them have the same warp.
+    """
 
     members: Sequence[GaussianProcess]
     centre: float
     scale: float
 
+    @property
+    def warp(self) -> Warp:
+        """Between standardised values and what the processes model."""
+        return self.members[0].warp
+
+    def standardised(self, value: float) -> float:
+        """A value of the metric, in standardised units."""
+        return (value - self.centre) / self.scale
+
     def predict(self, features: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation (each q) in the metric's unit, of the members' mixture."""
+        """Mean and standard deviation (each q) in the metric's unit, of the members' mixture.
+
+        Of a member whose values are skewed: their median, and half of what lies within one
+        deviation to both sides.
+        """
         unique = {id(member): member for member in self.members}
-        predicted = {key: member.predict(features) for key, member in unique.items()}
+        predicted = {key: self._unwarped(member, features) for key, member in unique.items()}
         means = [predicted[id(member)][0] for member in self.members]
         deviations = [predicted[id(member)][1] for member in self.members]
         mean = np.mean(means, axis=0)
@@ -68,8 +85,14 @@ class MetricSurrogate:
             root = directions * np.sqrt(np.maximum(variances, 0.0))
             normal = rng.normal(size=(count * share // len(self.members), len(mean)))
             draws.append(mean + normal @ root.T)
-        drawn: Array = self.centre + self.scale * rng.permutation(np.vstack(draws))
+        values = self.warp.values(rng.permutation(np.vstack(draws)))
+        drawn: Array = self.centre + self.scale * values
         return drawn
+
+    def _unwarped(self, member: GaussianProcess, features: Array) -> tuple[Array, Array]:
+        mean, deviation = member.predict(features)
+        up, down = (self.warp.chance(mean, deviation, sign).deviation for sign in (1, -1))
+        return self.warp.values(mean), 0.5 * (up + down)
 
 
 class Surrogate:
@@ -109,7 +132,7 @@ class Surrogate:
     def _fit_metric(self, metric: str) -> MetricSurrogate:
         columns = self._columns
         measured = self._measured(metric, self.arms)
-        families = families_for(columns.axes, len(measured.means))
+        families = families_for(columns.axes)
         found = (self._fit_source(metric, source) for source in self._sources)
         sources = tuple(source for source in found if source is not None)
         if sources:
@@ -127,11 +150,8 @@ class Surrogate:
         features = self.encoding.features(self.encoding.rows_of([arm for arm, _ in labelled]))
         labels = np.array([label for _, label in labelled])
         # not standardised: an arm far from all others stays as likely feasible as not
-        members = fit_ensemble(
-            Training(self._columns, features, labels, np.zeros(len(labels))),
-            _FEASIBILITY_FAMILIES,
-            MEMBERS,
-        )
+        training = Training(self._columns, features, labels, np.zeros(len(labels)))
+        members = fit_ensemble([training], _FEASIBILITY_FAMILIES, MEMBERS)
         return MetricSurrogate(members, 0.0, 1.0)
 
     def _measured(self, metric: str, arms: Sequence[MeasuredArm]) -> Measured:
@@ -146,16 +166,21 @@ class Surrogate:
         self, measured: Measured, columns: Columns, families: Sequence[Family], members: int
     ) -> MetricSurrogate:
         centre, scale = standardised(measured.means)
-        noise = np.array([0.0 if sem is None else (sem / scale) ** 2 for sem in measured.sems])
-        fitted = fit_ensemble(
+        values = (measured.means - centre) / scale
+        sems = np.array([0.0 if sem is None else sem / scale for sem in measured.sems])
+        features = self.encoding.features(measured.rows)
+        logarithm = Warp.logarithm(values, zero=-centre / scale)
+        trainings = [
             Training(
                 columns,
-                self.encoding.features(measured.rows),
-                (measured.means - centre) / scale,
-                noise,
-            ),
-            families,
-            members,
-        )
+                features,
+                warp.modelled(values),
+                (sems / warp.slopes(warp.modelled(values))) ** 2,
+                warp=warp,
+            )
+            for warp in (UNWARPED, logarithm)
+            if warp is not None
+        ]
+        fitted = fit_ensemble(trainings, families, members)
         self._rng.shuffle(fitted)  # each member of one metric meets every member of another
         return MetricSurrogate(fitted, centre, scale)

@@ -9,6 +9,7 @@ from scipy.special import log_ndtr  # type: ignore[import-untyped]
 
 from service.optimizer.acquisition.improvement import HypervolumeImprovement, log_sum
 from service.optimizer.gaussian_process.process import Array, GaussianProcess
+from service.optimizer.gaussian_process.warp import Chance
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,14 @@ class Scenario:
             means, deviation = predicted[id(process)]
             return means[number], deviation
 
-        found = [of(name) for name, _ in self.objectives]
+        chances = [self._chance(name, sign, *of(name)) for name, sign in self.objectives]
         signs = np.array([sign for _, sign in self.objectives])
-        means = np.stack([mean for mean, _ in found], axis=1) * signs
-        deviations = self.boldness * np.stack([deviation for _, deviation in found], axis=1)
+        means = np.stack([chance.value for chance in chances], axis=1) * signs
+        deviations = np.stack([chance.deviation for chance in chances], axis=1)
         total = self.improvement.log_values(means, deviations)
         for bound in self.bounds:
             mean, deviation = of(bound.metric)
-            total = total + log_ndtr(bound.sign * (bound.bound - mean) / deviation)
+            total = total + log_ndtr(bound.sign * (self._modelled(bound) - mean) / deviation)
         return total
 
     def log_value_and_gradient(self, predicted: Mapping[int, Sloped]) -> tuple[float, Array]:
@@ -79,22 +80,39 @@ class Scenario:
             return float(means[number]), deviation, mean_slopes[number], deviation_slope
 
         found = [of(name) for name, _ in self.objectives]
-        signs = [sign for _, sign in self.objectives]
-        means = np.array([sign * mean for sign, (mean, *_) in zip(signs, found, strict=True)])
-        deviations = self.boldness * np.array([deviation for _, deviation, *_ in found])
-        total, by_mean, by_deviation = self.improvement.log_value_and_gradients(means, deviations)
+        signs = np.array([sign for _, sign in self.objectives])
+        chances = [
+            self._chance(name, sign, np.array(mean), np.array(deviation))
+            for (name, sign), (mean, deviation, *_) in zip(self.objectives, found, strict=True)
+        ]
+        means = np.array([chance.value for chance in chances]) * signs
+        deviations = np.array([chance.deviation for chance in chances])
+        total, by_value, by_deviation = self.improvement.log_value_and_gradients(means, deviations)
+        by_value *= signs
         gradient = np.zeros(len(found[0][2]))
-        for number, (sign, (_, _, mean_slope, slope)) in enumerate(zip(signs, found, strict=True)):
-            gradient += sign * by_mean[number] * mean_slope
-            gradient += self.boldness * by_deviation[number] * slope
+        for number, (chance, (_, _, mean_slope, slope)) in enumerate(
+            zip(chances, found, strict=True)
+        ):
+            by_mean = by_value[number] * chance.value_slope
+            by_mean += by_deviation[number] * chance.deviation_by_mean
+            gradient += by_mean * mean_slope
+            by_own = by_deviation[number] * chance.deviation_by_deviation
+            gradient += self.boldness * by_own * slope
         for bound in self.bounds:
             mean, deviation, mean_slope, slope = of(bound.metric)
-            score = bound.sign * (bound.bound - mean) / deviation
+            score = bound.sign * (self._modelled(bound) - mean) / deviation
             log_probability = float(log_ndtr(score))
             total += log_probability
             by_score = np.exp(-0.5 * score**2 - 0.5 * np.log(2.0 * np.pi) - log_probability)
             gradient -= by_score * (bound.sign * mean_slope + score * slope) / deviation
         return total, gradient
+
+    def _chance(self, metric: str, sign: int, mean: Array, deviation: Array) -> Chance:
+        """Of what is modelled, the metric's value and how far beyond it in the wanted direction."""
+        return self.worlds[metric].process.warp.chance(mean, self.boldness * deviation, sign)
+
+    def _modelled(self, bound: Bound) -> float:
+        return float(self.worlds[bound.metric].process.warp.modelled(np.array(bound.bound)))
 
 
 class Acquisition:

@@ -42,7 +42,10 @@ class ScenarioDraws:
         if FEASIBILITY in surrogate.metrics:
             self._bounds.append(Bound(FEASIBILITY, -1, 0.0))
         self._reference = np.array(
-            [sign * self._standard(metric, reference[metric]) for metric, sign in self._objectives]
+            [
+                sign * surrogate.metrics[metric].standardised(reference[metric])
+                for metric, sign in self._objectives
+            ]
         )
         self._is_feasible = is_feasible
         self._rng = rng
@@ -90,7 +93,7 @@ class ScenarioDraws:
     def _scenario(self, worlds: Mapping[str, World], sampled: Array, boldness: float) -> Scenario:
         points = np.vstack([self._surrogate.features, sampled])
         values = {
-            metric: process.predict_worlds(points)[0][number]
+            metric: process.warp.values(process.predict_worlds(points)[0][number])
             for metric, (process, number) in worlds.items()
         }
         may_stand = np.append(self._is_feasible, np.ones(len(sampled), dtype=bool))
@@ -134,10 +137,7 @@ class ScenarioDraws:
         contenders: npt.NDArray[np.intp] = usable[~beaten][:_MAX_CONTENDERS]
         return contenders
 
-    def _standard(self, metric: str, value: float) -> float:
-        model = self._surrogate.metrics[metric]
-        return (value - model.centre) / model.scale
-
     def _bound(self, constraint: OutcomeConstraint) -> Bound:
         sign = 1 if constraint.op == "<=" else -1
-        return Bound(constraint.metric, sign, self._standard(constraint.metric, constraint.bound))
+        model = self._surrogate.metrics[constraint.metric]
+        return Bound(constraint.metric, sign, model.standardised(constraint.bound))

@@ -1,6 +1,7 @@
 """Several Gaussian processes for one metric: as many forms of covariance as the data leave open."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,8 +9,8 @@ from service.optimizer.gaussian_process.fit import Likelihood, Prior
 from service.optimizer.gaussian_process.process import Array, Family, GaussianProcess, Training
 
 FAMILIES = (
-    Family("rbf", has_trend=True),
     Family("rbf", has_trend=False),
+    Family("rbf", has_trend=True),
     Family("matern52", has_trend=False),
 )
 """With few axes."""
@@ -21,11 +22,11 @@ _POOLED = (
     Family("rbf", has_trend=False, is_pooled=True),
     Family("matern52", has_trend=False, is_pooled=True),
 )
-_TREND_FROM = 2
-"""So many values per axis let a trend of two terms per axis be learnt."""
-
 _ALWAYS_KEPT = 2
 """So many of the families keep a member whatever their density: with few trials it tells little."""
+
+_CONVINCING = 3.0
+"""So much more of log density speaks for another warp than the first."""
 
 MAX_FITTED_ARMS = 250
 """A step of the fit costs the cube of their number; so many settle the hyperparameters."""
@@ -35,38 +36,54 @@ _FIRST_STEPS = 12
 _ITERATIONS = 50
 
 
-def families_for(axes: int, values: int) -> tuple[Family, ...]:
-    """The forms that so many values of a metric over so many axes leave open."""
-    if axes < MANY_AXES:
-        return FAMILIES
-    return _POOLED if values < _TREND_FROM * axes else (*_POOLED, FAMILIES[0])
+def families_for(axes: int) -> tuple[Family, ...]:
+    """The forms that the values of a metric over so many axes leave open."""
+    return FAMILIES if axes < MANY_AXES else _POOLED
 
 
 def fit_ensemble(
-    training: Training, families: Sequence[Family], members: int
+    trainings: Sequence[Training], families: Sequence[Family], members: int
 ) -> list[GaussianProcess]:
     """`members` processes, one per family, repeated in proportion to how well it predicts.
 
-    Families are weighed by their leave-one-out log density [Rasmussen2006, 5.4.2]. With many
-    axes the hyperparameters' own improbability counts against a family: as many of them as there
-    are values predict each value from the others better than they predict a new one.
+    trainings: the same values under several warps; the one under which the first family predicts
+    them best is taken for all.
+
+    Families and warps are weighed by their leave-one-out log density [Rasmussen2006, 5.4.2]. With
+    many axes the hyperparameters' own improbability counts against a family: as many of them as
+    there are values predict each value from the others better than they predict a new one.
     """
-    is_wide = training.columns.axes >= MANY_AXES
-    fitted, densities = [], []
-    for family in families:
-        likelihood = Likelihood(family, _some(training))
-        prior = Prior.of(family, training.columns)
-        climbs = [likelihood.minimise(prior, start, _FIRST_STEPS) for start in likelihood.starts()]
-        vector, _ = min(climbs, key=lambda climb: climb[1])
-        vector, _ = likelihood.minimise(prior, vector, _ITERATIONS)
-        process = likelihood.process(vector)
-        fitted.append(process)
-        handicap = prior.penalty(vector)[0] if is_wide else 0.0
-        densities.append(process.leave_one_out() - handicap)
-    shares = _shares(np.array(densities), members)
+    firsts = [_fit(training, families[0]) for training in trainings]
+    fits = [
+        density + _warped_by(training) - _CONVINCING * (n > 0)
+        for n, (training, (_, density)) in enumerate(zip(trainings, firsts, strict=True))
+    ]
+    best = int(np.argmax(fits))
+    training = trainings[best]
+    found = [firsts[best], *(_fit(training, family) for family in families[1:])]
+    fitted = [process for process, _ in found]
+    shares = _shares(np.array([density for _, density in found]), members)
     if len(training.values) > MAX_FITTED_ARMS:  # the hyperparameters of some, given all
         fitted = [GaussianProcess(process.hyperparameters, training) for process in fitted]
     return [process for process, share in zip(fitted, shares, strict=True) for _ in range(share)]
+
+
+def _fit(training: Training, family: Family) -> tuple[GaussianProcess, float]:
+    """The process of the likeliest hyperparameters, and the log density it is weighed by."""
+    likelihood = Likelihood(family, _some(training))
+    prior = Prior.of(family, training.columns)
+    climbs = [likelihood.minimise(prior, start, _FIRST_STEPS) for start in likelihood.starts()]
+    vector, _ = min(climbs, key=lambda climb: climb[1])
+    vector, _ = likelihood.minimise(prior, vector, _ITERATIONS)
+    process = likelihood.process(vector)
+    handicap = prior.penalty(vector)[0] if training.columns.axes >= MANY_AXES else 0.0
+    return process, process.leave_one_out() - handicap
+
+
+def _warped_by(training: Training) -> float:
+    """What turns the log density of the modelled values into one of the metric's own."""
+    fitted = _some(training)
+    return fitted.warp.log_slope(fitted.warp.values(fitted.values))
 
 
 def _some(training: Training) -> Training:
@@ -75,8 +92,11 @@ def _some(training: Training) -> Training:
     if n <= MAX_FITTED_ARMS:
         return training
     kept = np.linspace(0, n - 1, MAX_FITTED_ARMS).round().astype(int)
-    return Training(
-        training.columns, training.features[kept], training.values[kept], training.noise[kept]
+    return replace(
+        training,
+        features=training.features[kept],
+        values=training.values[kept],
+        noise=training.noise[kept],
     )
 
 

@@ -5,17 +5,20 @@ if asked for, a quadratic trend: Legendre polynomials of first and second degree
 weight each, integrated out [Rasmussen2006, 2.7]. Main effects that hold over the whole
 space are learnt from few points by the trend, what is left by the kernel.
 
-Everything is standardised: one unit is the standard deviation of the measured means.
+Everything is standardised: one unit is the standard deviation of the measured means, or of their
+logarithms where these are modelled (`warp.py`).
 
 [Rasmussen2006] C. E. Rasmussen, C. K. I. Williams. Gaussian Processes for Machine Learning.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg  # type: ignore[import-untyped]
+
+from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 
 Array = npt.NDArray[np.float64]
 
@@ -147,9 +150,9 @@ def _in_columns(values: Array, like: Array) -> Array:
 class Training:
     """What a process is conditioned on.
 
-    features: n x c. values: n, standardised; or n x k, one column for each of k possible worlds.
-    noise: n known variances. is_latent: which values are the function's own, without noise;
-    None: none.
+    features: n x c. values: n, as the warp has them modelled; or n x k, one column for each of k
+    possible worlds. noise: n known variances. is_latent: which values are the function's own,
+    without noise; None: none.
     """
 
     columns: Columns
@@ -157,18 +160,19 @@ class Training:
     values: Array
     noise: Array
     is_latent: npt.NDArray[np.bool_] | None = None
+    warp: Warp = UNWARPED
 
     def given(self, features: Array, values: Array) -> "Training":
         """With the function's own values (p, or p x k) at some more points."""
         latent = (
             np.zeros(len(self.values), dtype=bool) if self.is_latent is None else self.is_latent
         )
-        return Training(
-            self.columns,
-            np.vstack([self.features, features]),
-            np.concatenate([_in_columns(self.values, values), values]),
-            np.concatenate([self.noise, np.zeros(len(values))]),
-            np.concatenate([latent, np.ones(len(values), dtype=bool)]),
+        return replace(
+            self,
+            features=np.vstack([self.features, features]),
+            values=np.concatenate([_in_columns(self.values, values), values]),
+            noise=np.concatenate([self.noise, np.zeros(len(values))]),
+            is_latent=np.concatenate([latent, np.ones(len(values), dtype=bool)]),
         )
 
 
@@ -182,6 +186,7 @@ class GaussianProcess:
         self.hyperparameters = hyperparameters
         self.training = training
         self.columns = training.columns
+        self.warp = training.warp
         features, values = training.features, training.values
         self._scales = np.exp(0.5 * hyperparameters.log_weights)[self.columns.axis]
         self._signal = float(np.exp(hyperparameters.log_signal_variance))
