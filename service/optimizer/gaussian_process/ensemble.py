@@ -31,8 +31,9 @@ _CONVINCING = 3.0
 MAX_FITTED_ARMS = 250
 """A step of the fit costs the cube of their number; so many settle the hyperparameters."""
 
-_FIRST_STEPS = 12
-"""After so many iterations only the better of the starts goes on."""
+_FIRST_STEPS, _MANY_VALUES, _FIRST_STEPS_OF_MANY = 50, 120, 12
+"""After so many iterations only the better of the starts goes on: the earlier it is chosen, the
+more often the worse one is. With many values, from which all starts lead to one end, early."""
 _ITERATIONS = 50
 
 
@@ -72,7 +73,8 @@ def _fit(training: Training, family: Family) -> tuple[GaussianProcess, float]:
     """The process of the likeliest hyperparameters, and the log density it is weighed by."""
     likelihood = Likelihood(family, _some(training))
     prior = Prior.of(family, training.columns)
-    climbs = [likelihood.minimise(prior, start, _FIRST_STEPS) for start in likelihood.starts()]
+    first = _FIRST_STEPS if len(training.values) < _MANY_VALUES else _FIRST_STEPS_OF_MANY
+    climbs = [likelihood.minimise(prior, start, first) for start in likelihood.starts()]
     vector, _ = min(climbs, key=lambda climb: climb[1])
     vector, _ = likelihood.minimise(prior, vector, _ITERATIONS)
     process = likelihood.process(vector)

@@ -152,3 +152,21 @@ def test_the_forms_follow_the_axes() -> None:
     assert families_for(MANY_AXES - 1) == FAMILIES
     many = families_for(MANY_AXES)
     assert all(family.is_pooled and not family.has_trend for family in many)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_start_is_given_up_that_would_have_led_further(seed: int) -> None:
+    """Values with main effects and interactions: the starts lead to different ends."""
+    rng = np.random.default_rng(seed)
+    features = rng.random((45, 6))
+    distance = ((features[:, 1:] - 0.5) ** 2).sum(axis=1)
+    values = (1.0 + distance) * np.cos(0.5 * np.pi * features[:, 0])
+    centre, scale = standardised(values)
+    columns = Columns(np.arange(6), np.ones(6, dtype=bool))
+    given = Training(columns, features, (values - centre) / scale, np.zeros(45))
+    for family in FAMILIES:
+        likelihood, prior = Likelihood(family, given), Prior.of(family, columns)
+        (member,) = fit_ensemble([given], [family], 1)
+        reached, _ = likelihood.negative_log_posterior(member.hyperparameters.vector, prior)
+        ends = [likelihood.minimise(prior, start, 50)[1] for start in likelihood.starts()]
+        assert reached <= min(ends) + 0.1
