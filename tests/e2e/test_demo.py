@@ -26,6 +26,9 @@ def started_in(folder: Path) -> list[str]:
 
 def start(folder: Path, output: Path) -> subprocess.Popen[bytes]:
     arguments = ["demo", "--folder", str(folder), "--trials", "2"]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # What a shell starts by `&` ignores the interrupt, and so would all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "service.cli", *arguments],
