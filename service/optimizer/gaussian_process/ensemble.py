@@ -22,6 +22,7 @@ _POOLED = (
     Family("rbf", has_trend=False, is_pooled=True),
     Family("matern52", has_trend=False, is_pooled=True),
 )
+
 _ALWAYS_KEPT = 2
 """So many of the families keep a member whatever their density: with few trials it tells little."""
 
@@ -56,7 +57,7 @@ def fit_ensemble(
     """
     firsts = [_fit(training, families[0]) for training in trainings]
     fits = [
-        density + _warped_by(training) - _CONVINCING * (n > 0)
+        density + training.warp.log_slope(_some(training).values) - _CONVINCING * (n > 0)
         for n, (training, (_, density)) in enumerate(zip(trainings, firsts, strict=True))
     ]
     best = int(np.argmax(fits))
@@ -80,12 +81,6 @@ def _fit(training: Training, family: Family) -> tuple[GaussianProcess, float]:
     process = likelihood.process(vector)
     handicap = prior.penalty(vector)[0] if training.columns.axes >= MANY_AXES else 0.0
     return process, process.leave_one_out() - handicap
-
-
-def _warped_by(training: Training) -> float:
-    """What turns the log density of the modelled values into one of the metric's own."""
-    fitted = _some(training)
-    return fitted.warp.log_slope(fitted.warp.values(fitted.values))
 
 
 def _some(training: Training) -> Training:
