@@ -124,8 +124,8 @@ class Attempts:
         heartbeat: LeaseHeartbeat,
     ) -> None:
         self.spool.put(*report_of(lease.grant, result))
-        heartbeat.flush()
-        while not self.delivery.deliver(lease.grant.lease_id):
+        # The report ends the lease: what the heartbeats still owe has to arrive before it.
+        while not (heartbeat.flush() and self.delivery.deliver(lease.grant.lease_id)):
             if lease.has_ended or self.shutdown.is_ending:
                 _logger.warning("The result of %s waits in the spool.", _name(lease.grant))
                 return

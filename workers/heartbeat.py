@@ -4,9 +4,10 @@ import logging
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from service.domain.errors import ArchfrontError, LeaseLost, LeaseNotFound
+from service.domain.errors import ArchfrontError, LeaseLost, LeaseNotFound, Unavailable
+from service.exchange import ServerUnreachable
 from service.schemas.leases import Heartbeat
 from workers.growing_file import GrowingCurve, GrowingLog
 from workers.held_lease import HeldLease
@@ -14,6 +15,8 @@ from workers.server import FINAL_REFUSALS, Server
 from workers.work_folder import WorkFolder
 
 _logger = logging.getLogger(__name__)
+
+_Outcome = Literal["answered", "refused", "away"]
 
 FIRST_RETRY_S = 0.5
 """After a heartbeat that did not arrive; doubled each time, up to the interval."""
@@ -55,17 +58,24 @@ class LeaseHeartbeat:
         self._ended.set()
         self._thread.join()
 
-    def flush(self) -> None:
-        """Passes on all that is there by now; gives up at the first request that fails."""
-        while not self._lease.is_lost and self._beat() and self._has_more():
-            pass
+    def flush(self) -> bool:
+        """Passes on all that is there by now; gives up at the first request that fails.
+
+        Returns: False if the server is away, so that what is left may arrive later.
+        """
+        outcome: _Outcome = "answered"
+        while not self._lease.is_lost and self._has_more():
+            outcome = self._beat()
+            if outcome != "answered":
+                break
+        return outcome != "away"
 
     def _beat_until_ended(self) -> None:
         interval_s = self._lease.grant.heartbeat_s
         retry_s = FIRST_RETRY_S
         pause_s = 0.0  # the first at once: it tells the server that the grant has arrived
         while not self._ended.wait(pause_s) and not self._lease.is_lost:
-            if not self._beat():
+            if self._beat() != "answered":
                 pause_s = min(retry_s, interval_s)
                 retry_s *= 2
             else:
@@ -75,8 +85,7 @@ class LeaseHeartbeat:
         with self._beating:
             return bool(self._curve.points()) or self._log.chunk() is not None
 
-    def _beat(self) -> bool:
-        """Whether the heartbeat was answered."""
+    def _beat(self) -> _Outcome:
         grant = self._lease.grant
         with self._beating:
             heartbeat = Heartbeat(
@@ -90,17 +99,18 @@ class LeaseHeartbeat:
             except (LeaseLost, LeaseNotFound) as error:
                 _logger.warning("Lost the lease of %s: %s", _stage_name(self._lease), error)
                 self._lease.lose()
-                return False
+                return "refused"
             except FINAL_REFUSALS as error:
                 # What it carried is at fault, and must not cost the lease as well.
                 self._leave_out(heartbeat, error)
-                return False
+                return "refused"
             except ArchfrontError as error:
                 _logger.info("No heartbeat for %s: %s", _stage_name(self._lease), error)
-                return False
+                is_away = isinstance(error, Unavailable | ServerUnreachable)
+                return "away" if is_away else "refused"
             self._forget_sent()
             self._lease.renewed(sent_at_s, reply)
-            return True
+            return "answered"
 
     def _leave_out(self, refused: Heartbeat, error: ArchfrontError) -> None:
         if refused.log is not None:

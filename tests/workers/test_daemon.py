@@ -70,6 +70,13 @@ def test_training_goes_on_while_the_server_is_down(server, worker):
     assert eventually(lambda: not worker.spooled)
 
 
+def test_a_report_does_not_overtake_the_curve_when_the_server_comes_back(server, worker):
+    server.refusals["heartbeat"] = [Unavailable()] * 4
+    server.grants.append(make_grant({"steps": 5}))
+    assert isinstance(server.report(), CompleteRequest)
+    assert [step for step, _ in server.curve()] == list(range(1, 6))
+
+
 def test_a_result_outlives_the_worker_and_is_sent_by_the_next(server, url, tmp_path):
     server.grants.append(make_grant())
     server.refusals["complete"] = [Unavailable()] * 1_000
