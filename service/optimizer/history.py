@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,16 +22,29 @@ MIN_MEASURED_ARMS = 2
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """How many measurements a mean is of, and their squared distances from it, summed."""
+
+    count: int
+    squares: float
+
+
+ONCE = Repeats(1, 0.0)
+
+
+@dataclass(frozen=True)
 class MeasuredArm:
     """An arm with the mean and the standard error (None: unknown) of its metrics.
 
     forecast: the metrics that were not measured but are expected of it; no front knows them.
+    repeats: of the metrics that were measured several times.
     """
 
     arm: Arm
     means: dict[str, float]
     sems: dict[str, float | None]
     forecast: frozenset[str] = frozenset()
+    repeats: dict[str, Repeats] = field(default_factory=dict)
 
     def has_measured(self, metric: str) -> bool:
         """Whether the metric is known of the arm, and no forecast."""
@@ -119,6 +132,7 @@ def _merge(
     means: dict[str, float] = {}
     sems: dict[str, float | None] = {}
     forecast: set[str] = set()
+    repeated: dict[str, Repeats] = {}
     for metric in metrics:
         found = [
             o.measurements[metric]
@@ -131,7 +145,10 @@ def _merge(
         if found:
             means[metric] = math.fsum(m.mean for m in found) / len(found)
             sems[metric] = _sem_of_mean(found)
-    return MeasuredArm(repeats[0].arm, means, sems, frozenset(forecast))
+            if len(found) > 1:
+                squares = math.fsum((m.mean - means[metric]) ** 2 for m in found)
+                repeated[metric] = Repeats(len(found), squares)
+    return MeasuredArm(repeats[0].arm, means, sems, frozenset(forecast), repeated)
 
 
 def _sem_of_mean(repeats: Sequence[Measurement]) -> float | None:
@@ -150,20 +167,27 @@ def _with_known_noise(arms: Sequence[MeasuredArm], metrics: Iterable[str]) -> li
     typical: dict[str, float | None] = {}
     for metric in metrics:
         known = [
-            sem
+            sem * math.sqrt(arm.repeats.get(metric, ONCE).count)
             for arm in arms
             if arm.has_measured(metric) and (sem := arm.sems[metric]) is not None
         ]
         typical[metric] = statistics.median(known) if known else None
     return [
-        MeasuredArm(
-            arm.arm,
-            arm.means,
-            {m: typical[m] if sem is None else sem for m, sem in arm.sems.items()},
-            arm.forecast,
+        replace(
+            arm,
+            sems={
+                metric: _of_mean(typical[metric], arm.repeats.get(metric, ONCE))
+                if sem is None
+                else sem
+                for metric, sem in arm.sems.items()
+            },
         )
         for arm in arms
     ]
+
+
+def _of_mean(sem: float | None, repeats: Repeats) -> float | None:
+    return None if sem is None else sem / math.sqrt(repeats.count)
 
 
 def _at_most(arms: list[MeasuredArm], most: int, request: SuggestRequest) -> list[MeasuredArm]:

@@ -9,6 +9,7 @@ from search_spaces.arm import Arm
 from service.optimizer.encoding import Encoding, Rows
 from service.optimizer.gaussian_process.ensemble import families_for, fit_ensemble
 from service.optimizer.gaussian_process.fit import standardised
+from service.optimizer.gaussian_process.noise import Noise
 from service.optimizer.gaussian_process.process import (
     Array,
     Columns,
@@ -17,7 +18,7 @@ from service.optimizer.gaussian_process.process import (
     Training,
 )
 from service.optimizer.gaussian_process.warp import UNWARPED, Warp
-from service.optimizer.history import MeasuredArm
+from service.optimizer.history import ONCE, MeasuredArm, Repeats
 
 MEMBERS = 8
 """Processes per metric, most of them the same ones: their number is their weight."""
@@ -38,6 +39,7 @@ class Measured:
     rows: Rows
     means: Array
     sems: Sequence[float | None]
+    repeats: Sequence[Repeats]
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Surrogate:
         features = self.encoding.features(self.encoding.rows_of([arm for arm, _ in labelled]))
         labels = np.array([label for _, label in labelled])
         # not standardised: an arm far from all others stays as likely feasible as not
-        training = Training(self._columns, features, labels, np.zeros(len(labels)))
+        training = Training(self._columns, features, labels, Noise.none(len(labels)))
         members = fit_ensemble([training], _FEASIBILITY_FAMILIES, MEMBERS)
         return MetricSurrogate(members, 0.0, 1.0)
 
@@ -160,6 +162,7 @@ class Surrogate:
             self.encoding.rows_of([arm.arm for arm in having]),
             np.array([arm.means[metric] for arm in having]),
             [arm.sems[metric] for arm in having],
+            [arm.repeats.get(metric, ONCE) for arm in having],
         )
 
     def _fit(
@@ -168,19 +171,17 @@ class Surrogate:
         centre, scale = standardised(measured.means)
         values = (measured.means - centre) / scale
         sems = np.array([0.0 if sem is None else sem / scale for sem in measured.sems])
+        counts = np.array([float(repeats.count) for repeats in measured.repeats])
+        squares = np.array([repeats.squares for repeats in measured.repeats]) / scale**2
         features = self.encoding.features(measured.rows)
         logarithm = Warp.logarithm(values, zero=-centre / scale)
-        trainings = [
-            Training(
-                columns,
-                features,
-                warp.modelled(values),
-                (sems / warp.slopes(warp.modelled(values))) ** 2,
-                warp=warp,
-            )
-            for warp in (UNWARPED, logarithm)
-            if warp is not None
-        ]
+        trainings = []
+        for warp in (UNWARPED, logarithm):
+            if warp is not None:
+                modelled = warp.modelled(values)
+                slopes = warp.slopes(modelled)
+                noise = Noise((sems / slopes) ** 2, counts, squares / slopes**2)
+                trainings.append(Training(columns, features, modelled, noise, warp))
         fitted = fit_ensemble(trainings, families, members)
         self._rng.shuffle(fitted)  # each member of one metric meets every member of another
         return MetricSurrogate(fitted, centre, scale)

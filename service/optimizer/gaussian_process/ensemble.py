@@ -1,7 +1,6 @@
 """Several Gaussian processes for one metric: as many forms of covariance as the data leave open."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def fit_ensemble(
     """
     firsts = [_fit(training, families[0]) for training in trainings]
     fits = [
-        density + training.warp.log_slope(_some(training).values) - _CONVINCING * (n > 0)
+        density + _log_slope(training) - _CONVINCING * (n > 0)
         for n, (training, (_, density)) in enumerate(zip(trainings, firsts, strict=True))
     ]
     best = int(np.argmax(fits))
@@ -83,18 +82,18 @@ def _fit(training: Training, family: Family) -> tuple[GaussianProcess, float]:
     return process, process.leave_one_out() - handicap
 
 
+def _log_slope(training: Training) -> float:
+    some = _some(training)
+    return training.warp.log_slope(some.values, some.noise.counts)
+
+
 def _some(training: Training) -> Training:
     """At most so many of the values, evenly along the history."""
     n = len(training.values)
     if n <= MAX_FITTED_ARMS:
         return training
     kept = np.linspace(0, n - 1, MAX_FITTED_ARMS).round().astype(int)
-    return replace(
-        training,
-        features=training.features[kept],
-        values=training.values[kept],
-        noise=training.noise[kept],
-    )
+    return training.some(kept)
 
 
 def _shares(densities: Array, members: int) -> list[int]:

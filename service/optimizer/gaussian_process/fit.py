@@ -41,6 +41,9 @@ _LENGTHSCALE_DEVIATION = math.sqrt(3.0)
 _POOLED_DEVIATION = 0.7
 """Of the logarithm of one axis's weight from the level that all axes share."""
 
+_SHORT_WEIGHT = 5.0
+"""Logarithm, of all axes together: values a few tenths apart tell little of each other."""
+
 _BOUNDS = {"weight": (-14.0, 8.0), "signal": (-6.0, 6.0), "noise": (-18.4, 2.0), "trend": (-14, 4)}
 
 
@@ -118,7 +121,7 @@ class Likelihood:
         value, slope = correlation(self.family, squared_distances(scaled, scaled))
         covariance = signal * value + (self._trend * np.append(1.0, trends)) @ self._trend.T
         n = len(self.training.values)
-        covariance[np.diag_indices(n)] += noise + self.training.noise + JITTER
+        covariance[np.diag_indices(n)] += self.training.noise.variances(noise) + JITTER
         factor, failed = scipy.linalg.lapack.dpotrf(covariance, lower=1)
         if failed:
             return 1e10, np.zeros_like(vector)
@@ -136,14 +139,15 @@ class Likelihood:
         )
         by_weight = np.bincount(self.training.columns.axis, by_column, axes)
         by_signal = 0.5 * signal * float((change * value).sum())
-        by_noise = 0.5 * noise * float(np.trace(change))
+        of_repeats, by_noise = self.training.noise.log_density_of_repeats(noise)
+        by_noise += 0.5 * float(np.diag(change) @ self.training.noise.by_log(noise))
         terms = self._trend[:, 1:]
         by_trend = (
             0.5 * trends * ((solved @ terms) ** 2 - np.einsum("ij,ij->j", terms, inverse @ terms))
         )
         gradient = -np.concatenate([by_weight, [by_signal, by_noise], by_trend])
         unlikely, slopes = prior.penalty(vector)
-        return fit + unlikely, gradient + slopes
+        return fit - of_repeats + unlikely, gradient + slopes
 
     def process(self, vector: Array) -> GaussianProcess:
         """The Gaussian process of some hyperparameters."""
@@ -151,12 +155,18 @@ class Likelihood:
         return GaussianProcess(given, self.training)
 
     def starts(self) -> list[Array]:
-        """Where to climb from: next to no noise and trend, and a good deal of both."""
+        """Where to climb from: next to no noise and trend, and a good deal of both.
+
+        Where repeats tell of the noise: also from axes so short that there need not be any.
+        """
         axes, trends = self.training.columns.axes, self.training.columns.term_count(self.family)
         weight = -2.0 * (math.sqrt(2.0) + 0.5 * math.log(axes) - 1.0)
+        starts = [(weight, -9.0, -4.0), (weight, -4.0, -1.0)]
+        if self.training.noise.has_repeats:
+            starts.append((_SHORT_WEIGHT - math.log(axes), _BOUNDS["noise"][0], -4.0))
         return [
             np.array([weight] * axes + [0.0, noise] + [trend] * trends)
-            for noise, trend in ((-9.0, -4.0), (-4.0, -1.0))
+            for weight, noise, trend in starts
         ]
 
     def _bounds(self) -> list[tuple[float, float]]:

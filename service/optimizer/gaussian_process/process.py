@@ -11,6 +11,7 @@ logarithms where these are modelled (`warp.py`).
 [Rasmussen2006] C. E. Rasmussen, C. K. I. Williams. Gaussian Processes for Machine Learning.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg  # type: ignore[import-untyped]
 
+from service.optimizer.gaussian_process.noise import Noise
 from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 
 Array = npt.NDArray[np.float64]
@@ -151,35 +153,38 @@ class Training:
     """What a process is conditioned on.
 
     features: n x c. values: n, as the warp has them modelled; or n x k, one column for each of k
-    possible worlds. noise: n known variances. is_latent: which values are the function's own,
-    without noise; None: none.
+    possible worlds.
     """
 
     columns: Columns
     features: Array
     values: Array
-    noise: Array
-    is_latent: npt.NDArray[np.bool_] | None = None
+    noise: Noise
     warp: Warp = UNWARPED
+
+    def some(self, kept: npt.NDArray[np.intp]) -> "Training":
+        """With these points only."""
+        return replace(
+            self,
+            features=self.features[kept],
+            values=self.values[kept],
+            noise=self.noise.some(kept),
+        )
 
     def given(self, features: Array, values: Array) -> "Training":
         """With the function's own values (p, or p x k) at some more points."""
-        latent = (
-            np.zeros(len(self.values), dtype=bool) if self.is_latent is None else self.is_latent
-        )
         return replace(
             self,
             features=np.vstack([self.features, features]),
             values=np.concatenate([_in_columns(self.values, values), values]),
-            noise=np.concatenate([self.noise, np.zeros(len(values))]),
-            is_latent=np.concatenate([latent, np.ones(len(values), dtype=bool)]),
+            noise=self.noise.with_exact(len(values)),
         )
 
 
 class GaussianProcess:
     """The posterior given values at points, with fixed hyperparameters.
 
-    Their noise is added to what is known of each value's own, but for latent values.
+    Their noise is added to what is known of each value's own.
     """
 
     def __init__(self, hyperparameters: Hyperparameters, training: Training) -> None:
@@ -194,9 +199,7 @@ class GaussianProcess:
         self._trend_weights = np.append(1.0, np.exp(hyperparameters.log_trend_variances))
         self._trend = self._trend_of(features) * self._trend_weights
         covariance = self._covariance(features)
-        noise = training.noise + np.exp(hyperparameters.log_noise_variance)
-        if training.is_latent is not None:
-            noise = np.where(training.is_latent, 0.0, noise)
+        noise = training.noise.variances(float(np.exp(hyperparameters.log_noise_variance)))
         covariance[np.diag_indices(len(values))] += noise + JITTER
         self._factor = _factorised(covariance)
         self._solved = self._solve(values.reshape(len(values), -1))  # n x worlds
@@ -255,11 +258,15 @@ class GaussianProcess:
         return GaussianProcess(self.hyperparameters, self.training.given(features, values))
 
     def leave_one_out(self) -> float:
-        """Sum of the log densities of each value given all the others [Rasmussen2006, 5.4.2]."""
+        """Sum of the log densities of each value given all the others [Rasmussen2006, 5.4.2].
+
+        And that of the repeats given their means.
+        """
         variance = 1.0 / np.diag(self._solve(np.eye(len(self._solved))))
         residual = self._solved[:, 0] * variance
         density = -0.5 * (np.log(2.0 * np.pi * variance) + residual**2 / variance)
-        return float(density.sum())
+        noise = math.exp(self.hyperparameters.log_noise_variance)
+        return float(density.sum()) + self.training.noise.log_density_of_repeats(noise)[0]
 
     def _solve(self, columns: Array) -> Array:
         """The inverse covariance times `columns` (n x k); LAPACK without SciPy's wrapping."""

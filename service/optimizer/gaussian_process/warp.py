@@ -82,9 +82,12 @@ class Warp:
             return np.ones_like(modelled)
         return self.scale * self._excess(modelled)
 
-    def log_slope(self, modelled: Array) -> float:
-        """What turns the log density of all that is modelled into one of the values."""
-        return -float(np.log(self.slopes(modelled)).sum())
+    def log_slope(self, modelled: Array, counts: Array) -> float:
+        """What turns the log density of all that is modelled into one of the values.
+
+        counts: how often each was measured.
+        """
+        return -float(counts @ np.log(self.slopes(modelled)))
 
     def chance(self, mean: Array, deviation: Array, sign: int) -> Chance:
         """The value at the mean, and what a deviation more changes it in direction `sign`.

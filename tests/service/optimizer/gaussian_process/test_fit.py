@@ -1,5 +1,7 @@
 """The fit: exact gradients, what matters is found, and weights follow from predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from service.optimizer.gaussian_process.ensemble import (
     fit_ensemble,
 )
 from service.optimizer.gaussian_process.fit import Likelihood, Prior, standardised
+from service.optimizer.gaussian_process.noise import Noise
 from service.optimizer.gaussian_process.process import Columns, Family, Training
 
 
@@ -20,7 +23,7 @@ def training(axes: int, count: int, *, noise: float = 0.0, seed: int = 0) -> Tra
     values = np.sin(6 * features[:, 0]) + features[:, 1] + noise * rng.normal(size=count)
     centre, scale = standardised(values)
     columns = Columns(np.arange(axes), np.ones(axes, dtype=bool))
-    return Training(columns, features, (values - centre) / scale, np.zeros(count))
+    return Training(columns, features, (values - centre) / scale, Noise.none(count))
 
 
 EVERY_FAMILY = dict.fromkeys((*FAMILIES, *families_for(MANY_AXES)))
@@ -42,6 +45,56 @@ def test_the_gradient_is_that_of_the_posterior(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_repeats_as_means_are_as_likely_as_one_by_one(family: Family) -> None:
+    """But for a constant, and with the same gradient."""
+    single = training(4, 8)
+    given = np.random.default_rng(0).normal(0.0, 0.2, (8, 3))
+    values = single.values[:, np.newaxis] + given
+    known = np.linspace(0.01, 0.1, 8)  # of one measurement
+    alone = Training(
+        single.columns,
+        np.repeat(single.features, 3, axis=0),
+        values.ravel(),
+        replace(Noise.none(24), known=np.repeat(known, 3)),
+    )
+    squares = ((values - values.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    pooled = Training(
+        single.columns,
+        single.features,
+        values.mean(axis=1),
+        Noise(known / 3, np.full(8, 3.0), squares),
+    )
+    found = []
+    for likelihood in (Likelihood(family, alone), Likelihood(family, pooled)):
+        likelihoods = []
+        prior = Prior.of(family, single.columns)
+        for start in likelihood.starts()[:2]:
+            vector = start + np.linspace(-0.5, 0.5, len(start))
+            value, gradient = likelihood.negative_log_posterior(vector, prior)
+            likelihoods.append((value, gradient))
+        found.append(likelihoods)
+    (first, second), (first_pooled, second_pooled) = found
+    assert first[0] - second[0] == pytest.approx(first_pooled[0] - second_pooled[0], rel=1e-5)
+    for one, other in ((first, first_pooled), (second, second_pooled)):
+        assert one[1] == pytest.approx(other[1], rel=1e-4, abs=1e-4)
+
+
+def test_exact_repeats_tell_that_what_is_not_followed_is_no_noise() -> None:
+    rng = np.random.default_rng(3)
+    columns = Columns(np.arange(2), np.ones(2, dtype=bool))
+    features = rng.random((20, 2))
+    values = 3.0 * features[:, 0] + rng.normal(size=20)
+    noises = []
+    for count in (1.0, 3.0):
+        noise = replace(Noise.none(20), counts=np.append(np.ones(17), np.full(3, count)))
+        given = Training(columns, features, values, noise)
+        (process,) = {id(p): p for p in fit_ensemble([given], FAMILIES[:1], 1)}.values()
+        noises.append(float(np.exp(0.5 * process.hyperparameters.log_noise_variance)))
+    assert noises[0] > 0.3
+    assert noises[1] < 0.01
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_likelihood_is_that_of_the_process(family: Family) -> None:
     """Up to the prior: the chain rule of densities, one value after the other."""
     given = training(2, 6)
@@ -55,7 +108,7 @@ def test_the_likelihood_is_that_of_the_process(family: Family) -> None:
         point = given.features[[count]]
         if count:
             so_far = Training(
-                given.columns, given.features[:count], given.values[:count], np.zeros(count)
+                given.columns, given.features[:count], given.values[:count], Noise.none(count)
             )
             means, deviations = Likelihood(family, so_far).process(vector).predict(point)
             mean, variance = means[0], deviations[0] ** 2 + noise
@@ -127,7 +180,7 @@ def bowl(count: int, seed: int, axes: int = 20) -> Training:
     best = np.random.default_rng(0).uniform(0.2, 0.8, axes)
     values = ((features - best) ** 2).sum(axis=1)
     columns = Columns(np.arange(axes), np.ones(axes, dtype=bool))
-    return Training(columns, features, (values - 2.2) / 0.4, np.zeros(count))
+    return Training(columns, features, (values - 2.2) / 0.4, Noise.none(count))
 
 
 def test_few_values_over_many_axes_are_not_taken_for_more_than_they_tell() -> None:
@@ -163,7 +216,7 @@ def test_no_start_is_given_up_that_would_have_led_further(seed: int) -> None:
     values = (1.0 + distance) * np.cos(0.5 * np.pi * features[:, 0])
     centre, scale = standardised(values)
     columns = Columns(np.arange(6), np.ones(6, dtype=bool))
-    given = Training(columns, features, (values - centre) / scale, np.zeros(45))
+    given = Training(columns, features, (values - centre) / scale, Noise.none(45))
     for family in FAMILIES:
         likelihood, prior = Likelihood(family, given), Prior.of(family, columns)
         (member,) = fit_ensemble([given], [family], 1)

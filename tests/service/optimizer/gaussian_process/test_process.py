@@ -1,8 +1,11 @@
 """The posterior, against the textbook's formulas written out with inverses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from service.optimizer.gaussian_process.noise import Noise
 from service.optimizer.gaussian_process.process import (
     Columns,
     Family,
@@ -34,7 +37,7 @@ def hyperparameters(family: Family) -> Hyperparameters:
 def process_of(family: Family, count: int = 12) -> GaussianProcess:
     features = features_of(count, 0)
     values = np.sin(5 * features[:, 0]) + features[:, 1]
-    noise = np.linspace(0.0, 0.02, count)
+    noise = replace(Noise.none(count), known=np.linspace(0.0, 0.02, count))
     return GaussianProcess(hyperparameters(family), Training(COLUMNS, features, values, noise))
 
 
@@ -54,7 +57,7 @@ def test_the_posterior_is_the_textbooks(family: Family) -> None:
     training = process.training
     inverse = np.linalg.inv(
         covariance(family, training.features, training.features)
-        + np.diag(training.noise + np.exp(-4.0) + 1e-9)
+        + np.diag(training.noise.known + np.exp(-4.0) + 1e-9)
     )
     cross = covariance(family, training.features, points)
     mean, joint = process.joint(points)
@@ -84,13 +87,10 @@ def test_leaving_one_out_is_what_fitting_without_it_gives(family: Family) -> Non
     process = process_of(family, 6)
     training, total = process.training, 0.0
     for left_out in range(6):
-        kept = np.arange(6) != left_out
-        rest = GaussianProcess(
-            hyperparameters(family),
-            Training(COLUMNS, training.features[kept], training.values[kept], training.noise[kept]),
-        )
+        kept = np.delete(np.arange(6), left_out)
+        rest = GaussianProcess(hyperparameters(family), training.some(kept))
         mean, deviation = rest.predict(training.features[[left_out]])
-        variance = deviation[0] ** 2 + training.noise[left_out] + np.exp(-4.0) + 1e-9
+        variance = deviation[0] ** 2 + training.noise.known[left_out] + np.exp(-4.0) + 1e-9
         residual = training.values[left_out] - mean[0]
         total -= 0.5 * (np.log(2 * np.pi * variance) + residual**2 / variance)
     assert process.leave_one_out() == pytest.approx(total, rel=1e-6)
@@ -114,7 +114,7 @@ def test_the_mean_of_a_source_may_be_a_term_of_the_trend() -> None:
     points = features_of(5, 4)
     there, _ = source.predict(points)
     given = Hyperparameters(family, np.full(3, -8.0), -6.0, -12.0, np.array([3.0]))
-    training = Training(columns, points, 2.0 * there + 1.0, np.zeros(5))
+    training = Training(columns, points, 2.0 * there + 1.0, Noise.none(5))
     process = GaussianProcess(given, training)
     elsewhere = features_of(20, 5)
     mean, _ = process.predict(elsewhere)
@@ -126,6 +126,6 @@ def test_the_mean_of_a_source_may_be_a_term_of_the_trend() -> None:
 def test_repeated_points_without_noise_are_no_trouble() -> None:
     features = np.vstack([features_of(4, 0)] * 3)
     given = Hyperparameters(Family("rbf", has_trend=False), np.zeros(3), 0.0, -40.0, np.empty(0))
-    process = GaussianProcess(given, Training(COLUMNS, features, features[:, 0], np.zeros(12)))
+    process = GaussianProcess(given, Training(COLUMNS, features, features[:, 0], Noise.none(12)))
     mean, _ = process.predict(features[:4])
     assert mean == pytest.approx(features[:4, 0], abs=1e-3)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.optimizer.gaussian_process.ensemble import FAMILIES, fit_ensemble
+from service.optimizer.gaussian_process.noise import Noise
 from service.optimizer.gaussian_process.process import Columns, Training
 from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 
@@ -52,7 +53,7 @@ def test_densities_of_both_sides_belong_together(warp: Warp) -> None:
     values = np.linspace(FLOOR + 1e-6, 60.0, 400_001) if warp.floor else np.linspace(-9, 9, 9_001)
     modelled = warp.modelled(values)
     logs = -0.5 * modelled**2 - 0.5 * np.log(2 * np.pi)
-    slopes = np.array([warp.log_slope(modelled[[n]]) for n in (0, 7, len(values) - 1)])
+    slopes = np.array([warp.log_slope(modelled[[n]], np.ones(1)) for n in (0, 7, len(values) - 1)])
     np.testing.assert_allclose(slopes, -np.log(warp.slopes(modelled))[[0, 7, -1]])
     density = np.exp(logs) / warp.slopes(modelled)
     assert np.trapezoid(density, values) == pytest.approx(1.0, abs=1e-3)
@@ -118,7 +119,7 @@ def test_the_logarithm_is_modelled_where_it_predicts_better(is_product: bool) ->
     logarithm = Warp.logarithm(values, zero)
     assert logarithm is not None
     trainings = [
-        Training(columns, features, warp.modelled(values), np.zeros(30), warp=warp)
+        Training(columns, features, warp.modelled(values), Noise.none(30), warp=warp)
         for warp in (UNWARPED, logarithm)
     ]
     members = fit_ensemble(trainings, FAMILIES, 8)
