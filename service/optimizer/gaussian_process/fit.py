@@ -23,6 +23,7 @@ import numpy.typing as npt
 import scipy.linalg  # type: ignore[import-untyped]
 import scipy.optimize  # type: ignore[import-untyped]
 
+from service.optimizer.gaussian_process.bend import bent, slopes_by_bend
 from service.optimizer.gaussian_process.process import (
     JITTER,
     Array,
@@ -41,10 +42,19 @@ _LENGTHSCALE_DEVIATION = math.sqrt(3.0)
 _POOLED_DEVIATION = 0.7
 """Of the logarithm of one axis's weight from the level that all axes share."""
 
+_BEND_DEVIATION = 1.0
+"""With two of these a change at one end of an axis is seven times as fast as at the other."""
+
 _SHORT_WEIGHT = 5.0
 """Logarithm, of all axes together: values a few tenths apart tell little of each other."""
 
-_BOUNDS = {"weight": (-14.0, 8.0), "signal": (-6.0, 6.0), "noise": (-18.4, 2.0), "trend": (-14, 4)}
+_BOUNDS = {
+    "weight": (-14.0, 8.0),
+    "signal": (-6.0, 6.0),
+    "noise": (-18.4, 2.0),
+    "trend": (-14.0, 4.0),
+    "bend": (-6.0, 6.0),
+}
 
 
 @dataclass(frozen=True)
@@ -78,13 +88,14 @@ class Prior:
     def of(cls, family: Family, columns: Columns) -> "Prior":
         """The prior of a family over a search space of so many axes."""
         axes = columns.axes
-        trends = columns.term_count(family)
+        trends, bends = columns.term_count(family), columns.bend_count
         lengthscale = math.sqrt(2.0) + 0.5 * math.log(axes)  # of the logarithm
         if not family.has_trend and not family.is_pooled:
             lengthscale -= _LENGTHSCALE_DEVIATION**2  # the mode of a log-normal density
         # log weight = -2 log lengthscale
-        centre = [-2.0 * lengthscale] * axes + [0.0, -8.0] + [-3.0] * trends
+        centre = [-2.0 * lengthscale] * axes + [0.0, -8.0] + [-3.0] * trends + [0.0] * bends
         deviation = [2.0 * _LENGTHSCALE_DEVIATION] * axes + [0.5, 3.0] + [2.0] * trends
+        deviation += [_BEND_DEVIATION] * bends
         return cls(np.array(centre), np.array(deviation), axes if family.is_pooled else 0)
 
 
@@ -95,7 +106,8 @@ class Likelihood:
         self.family = family
         self.training = training
         self._trend = training.columns.terms(family, training.features)
-        self._squares = training.features**2
+        self._is_curved = training.columns.is_curved
+        self._curved = training.features[:, self._is_curved]
 
     def minimise(self, prior: Prior, start: Array, iterations: int) -> tuple[Array, float]:
         """The best vector that L-BFGS-B finds from `start`, and its negative log posterior."""
@@ -113,11 +125,13 @@ class Likelihood:
     def negative_log_posterior(self, vector: Array, prior: Prior) -> tuple[float, Array]:
         """Value and gradient [Rasmussen2006, 5.9]; matrix products alone, no n x n x axes."""
         axes = self.training.columns.axes
-        given = Hyperparameters.of(self.family, axes, vector)
+        given = Hyperparameters.of(self.family, self.training.columns, vector)
         weights = np.exp(given.log_weights)[self.training.columns.axis]
         signal, noise = math.exp(given.log_signal_variance), math.exp(given.log_noise_variance)
         trends = np.exp(given.log_trend_variances)
-        scaled = self.training.features * np.sqrt(weights)
+        features = self.training.features.copy()
+        features[:, self._is_curved] = bent(self._curved, given.bends)
+        scaled = features * np.sqrt(weights)
         value, slope = correlation(self.family, squared_distances(scaled, scaled))
         covariance = signal * value + (self._trend * np.append(1.0, trends)) @ self._trend.T
         n = len(self.training.values)
@@ -133,10 +147,13 @@ class Likelihood:
         # d log likelihood / d covariance = change / 2
         change = np.outer(solved, solved) - inverse
         pull = change * slope * signal
-        by_column = weights * (
-            pull.sum(axis=1) @ self._squares
-            - np.einsum("ij,ij->j", self.training.features, pull @ self.training.features)
-        )
+        # summed over all pairs of points: half the pull times each column's change of the distance
+        pulls, pulled = pull.sum(axis=1), pull @ features
+        by_column = weights * (pulls @ features**2 - np.einsum("ij,ij->j", features, pulled))
+        turn = slopes_by_bend(self._curved, given.bends)
+        by_bend = pulls @ (features[:, self._is_curved] * turn)
+        by_bend -= np.einsum("ij,ij->j", turn, pulled[:, self._is_curved])
+        by_bend *= 2.0 * weights[self._is_curved]
         by_weight = np.bincount(self.training.columns.axis, by_column, axes)
         by_signal = 0.5 * signal * float((change * value).sum())
         of_repeats, by_noise = self.training.noise.log_density_of_repeats(noise)
@@ -145,13 +162,13 @@ class Likelihood:
         by_trend = (
             0.5 * trends * ((solved @ terms) ** 2 - np.einsum("ij,ij->j", terms, inverse @ terms))
         )
-        gradient = -np.concatenate([by_weight, [by_signal, by_noise], by_trend])
+        gradient = -np.concatenate([by_weight, [by_signal, by_noise], by_trend, by_bend])
         unlikely, slopes = prior.penalty(vector)
         return fit - of_repeats + unlikely, gradient + slopes
 
     def process(self, vector: Array) -> GaussianProcess:
         """The Gaussian process of some hyperparameters."""
-        given = Hyperparameters.of(self.family, self.training.columns.axes, vector)
+        given = Hyperparameters.of(self.family, self.training.columns, vector)
         return GaussianProcess(given, self.training)
 
     def starts(self) -> list[Array]:
@@ -160,12 +177,13 @@ class Likelihood:
         Where repeats tell of the noise: also from axes so short that there need not be any.
         """
         axes, trends = self.training.columns.axes, self.training.columns.term_count(self.family)
+        bends = self.training.columns.bend_count
         weight = -2.0 * (math.sqrt(2.0) + 0.5 * math.log(axes) - 1.0)
         starts = [(weight, -9.0, -4.0), (weight, -4.0, -1.0)]
         if self.training.noise.has_repeats:
             starts.append((_SHORT_WEIGHT - math.log(axes), _BOUNDS["noise"][0], -4.0))
         return [
-            np.array([weight] * axes + [0.0, noise] + [trend] * trends)
+            np.array([weight] * axes + [0.0, noise] + [trend] * trends + [0.0] * bends)
             for weight, noise, trend in starts
         ]
 
@@ -176,6 +194,7 @@ class Likelihood:
             _BOUNDS["signal"],
             _BOUNDS["noise"],
             *[_BOUNDS["trend"]] * trends,
+            *[_BOUNDS["bend"]] * self.training.columns.bend_count,
         ]
 
 

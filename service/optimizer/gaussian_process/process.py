@@ -1,9 +1,10 @@
 """A Gaussian process with fixed hyperparameters, conditioned on measurements.
 
-The covariance is a stationary kernel with one weight per axis (automatic relevance) and,
-if asked for, a quadratic trend: Legendre polynomials of first and second degree per axis, with a
-weight each, integrated out [Rasmussen2006, 2.7]. Main effects that hold over the whole
-space are learnt from few points by the trend, what is left by the kernel.
+The covariance is a stationary kernel with one weight per axis (automatic relevance), over axes
+whose scales are learnt (`bend.py`), and, if asked for, a quadratic trend: Legendre polynomials of
+first and second degree per axis, with a weight each, integrated out [Rasmussen2006, 2.7]. Main
+effects that hold over the whole space are learnt from few points by the trend, what is left by the
+kernel.
 
 Everything is standardised: one unit is the standard deviation of the measured means, or of their
 logarithms where these are modelled (`warp.py`).
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg  # type: ignore[import-untyped]
 
+from service.optimizer.gaussian_process.bend import bent, slopes_by_feature
 from service.optimizer.gaussian_process.noise import Noise
 from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 
@@ -46,7 +48,8 @@ class Family(NamedTuple):
 class Columns:
     """What the feature columns stand for.
 
-    axis: of every column the axis it belongs to. is_curved: which take a quadratic trend.
+    axis: of every column the axis it belongs to. is_curved: which take a quadratic trend and have a
+    scale that is learnt (`bend.py`), the others only tell levels apart.
     sources: processes of the same metric elsewhere, whose means may be terms of the trend.
     """
 
@@ -59,9 +62,20 @@ class Columns:
         """Number of axes."""
         return int(self.axis.max()) + 1 if len(self.axis) else 0
 
+    @property
+    def bend_count(self) -> int:
+        """How many columns have a scale that is learnt."""
+        return int(np.count_nonzero(self.is_curved))
+
+    def bends(self, curved: Array) -> Array:
+        """The bend of every column (c), given those of the curved ones."""
+        bends = np.zeros(len(self.axis))
+        bends[self.is_curved] = curved
+        return bends
+
     def term_count(self, family: Family) -> int:
         """How many terms the trend has besides its constant."""
-        polynomials = len(self.axis) + int(np.count_nonzero(self.is_curved))
+        polynomials = len(self.axis) + self.bend_count
         return polynomials * family.has_trend + len(self.sources) * family.has_sources
 
     def terms(self, family: Family, features: Array) -> Array:
@@ -91,26 +105,30 @@ class Columns:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """In natural logarithms. weights: inverse squared lengthscales, one per axis."""
+    """In natural logarithms, but for the bends.
+
+    weights: inverse squared lengthscales, one per axis. bends: one per curved column.
+    """
 
     family: Family
     log_weights: Array
     log_signal_variance: float
     log_noise_variance: float
     log_trend_variances: Array
+    bends: Array
 
     @property
     def vector(self) -> Array:
         """All of them in one row, in the order of the fields."""
         scales = [self.log_signal_variance, self.log_noise_variance]
-        return np.concatenate([self.log_weights, scales, self.log_trend_variances])
+        return np.concatenate([self.log_weights, scales, self.log_trend_variances, self.bends])
 
     @classmethod
-    def of(cls, family: Family, axes: int, vector: Array) -> "Hyperparameters":
+    def of(cls, family: Family, columns: Columns, vector: Array) -> "Hyperparameters":
         """The inverse of `vector`."""
-        return cls(
-            family, vector[:axes], float(vector[axes]), float(vector[axes + 1]), vector[axes + 2 :]
-        )
+        axes, bends = columns.axes, len(vector) - columns.bend_count
+        signal, noise = vector[axes : axes + 2].tolist()
+        return cls(family, vector[:axes], signal, noise, vector[axes + 2 : bends], vector[bends:])
 
 
 def correlation(family: Family, squared: Array) -> tuple[Array, Array]:
@@ -195,7 +213,8 @@ class GaussianProcess:
         features, values = training.features, training.values
         self._scales = np.exp(0.5 * hyperparameters.log_weights)[self.columns.axis]
         self._signal = float(np.exp(hyperparameters.log_signal_variance))
-        self._scaled = features * self._scales
+        self._bends = self.columns.bends(hyperparameters.bends)
+        self._scaled = self._scaled_at(features)
         self._trend_weights = np.append(1.0, np.exp(hyperparameters.log_trend_variances))
         self._trend = self._trend_of(features) * self._trend_weights
         covariance = self._covariance(features)
@@ -224,7 +243,7 @@ class GaussianProcess:
     def predict_worlds_with_gradient(self, point: Array) -> tuple[Array, float, Array, Array]:
         """Means (k), deviation, and their gradients (k x c, and c) at one point (c)."""
         features = point[np.newaxis]
-        scaled = features * self._scales
+        scaled = self._scaled_at(features)
         squared = squared_distances(self._scaled, scaled)
         value, slope = correlation(self.hyperparameters.family, squared)
         trend = self._trend_of(features)
@@ -236,7 +255,7 @@ class GaussianProcess:
         weights = np.vstack([self._solved.T, -solved / deviation])
         pulls = weights * (2.0 * self._signal * slope[:, 0])
         gradients = pulls.sum(axis=1)[:, np.newaxis] * scaled - pulls @ self._scaled
-        gradients *= self._scales
+        gradients *= self._scales * slopes_by_feature(point, self._bends)
         if len(self._trend_weights) > 1:
             by_term = weights @ self._trend
             by_term[-1] += trend[0] * self._trend_weights / deviation
@@ -278,15 +297,19 @@ class GaussianProcess:
         solved, _ = scipy.linalg.lapack.dtrtrs(self._factor, columns, lower=1)
         return np.asarray(solved)
 
+    def _scaled_at(self, features: Array) -> Array:
+        """The points on scales of which one unit is a lengthscale everywhere."""
+        return bent(features, self._bends) * self._scales
+
     def _covariance(self, features: Array) -> Array:
         """N x q between the measured points and others."""
-        squared = squared_distances(self._scaled, features * self._scales)
+        squared = squared_distances(self._scaled, self._scaled_at(features))
         values, _ = correlation(self.hyperparameters.family, squared)
         covariance: Array = self._signal * values + self._trend @ self._trend_of(features).T
         return covariance
 
     def _covariance_between(self, features: Array) -> Array:
-        scaled, trend = features * self._scales, self._trend_of(features)
+        scaled, trend = self._scaled_at(features), self._trend_of(features)
         values, _ = correlation(self.hyperparameters.family, squared_distances(scaled, scaled))
         covariance: Array = self._signal * values + (trend * self._trend_weights) @ trend.T
         return covariance

@@ -113,7 +113,7 @@ def test_the_likelihood_is_that_of_the_process(family: Family) -> None:
             means, deviations = Likelihood(family, so_far).process(vector).predict(point)
             mean, variance = means[0], deviations[0] ** 2 + noise
         else:
-            scales = np.append(1.0, np.exp(vector[4:]))
+            scales = np.append(1.0, np.exp(vector[4:-2]))
             terms = given.columns.terms(family, point)[0]
             variance = np.exp(vector[2]) + terms**2 @ scales + noise
         total += 0.5 * np.log(variance) + 0.5 * (given.values[count] - mean) ** 2 / variance

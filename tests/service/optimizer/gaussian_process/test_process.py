@@ -20,6 +20,8 @@ FAMILIES = [
 ]
 COLUMNS = Columns(np.array([0, 1, 2, 2, 2]), np.array([True, True, False, False, False]))
 
+BENDS, STRAIGHT = np.array([1.5, -0.7]), np.zeros(2)
+
 
 def features_of(count: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
@@ -30,7 +32,12 @@ def features_of(count: int, seed: int) -> np.ndarray:
 def hyperparameters(family: Family) -> Hyperparameters:
     trends = 7 if family.has_trend else 0
     return Hyperparameters(
-        family, np.array([1.0, -0.5, 0.3]), 0.2, -4.0, np.linspace(-1, 0, trends)
+        family,
+        np.array([1.0, -0.5, 0.3]),
+        0.2,
+        -4.0,
+        np.linspace(-1, 0, trends),
+        BENDS,
     )
 
 
@@ -41,10 +48,18 @@ def process_of(family: Family, count: int = 12) -> GaussianProcess:
     return GaussianProcess(hyperparameters(family), Training(COLUMNS, features, values, noise))
 
 
+def on_scale(points: np.ndarray) -> np.ndarray:
+    """The first two columns by their bends; the levels as they are."""
+    curved = np.log(1.0 + (np.exp(BENDS) - 1.0) * points[:, :2]) / BENDS
+    return np.hstack([curved, points[:, 2:]])
+
+
 def covariance(family: Family, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     given = hyperparameters(family)
     weights = np.exp(given.log_weights)[COLUMNS.axis]
-    squared = np.array([[np.sum(weights * (a - b) ** 2) for b in other] for a in one])
+    squared = np.array(
+        [[np.sum(weights * (a - b) ** 2) for b in on_scale(other)] for a in on_scale(one)]
+    )
     kernel = np.exp(given.log_signal_variance) * correlation(family, squared)[0]
     scales = np.append(1.0, np.exp(given.log_trend_variances))
     terms = [COLUMNS.terms(family, points) for points in (one, other)]
@@ -113,7 +128,7 @@ def test_the_mean_of_a_source_may_be_a_term_of_the_trend() -> None:
     columns = Columns(COLUMNS.axis, COLUMNS.is_curved, (source,))
     points = features_of(5, 4)
     there, _ = source.predict(points)
-    given = Hyperparameters(family, np.full(3, -8.0), -6.0, -12.0, np.array([3.0]))
+    given = Hyperparameters(family, np.full(3, -8.0), -6.0, -12.0, np.array([3.0]), STRAIGHT)
     training = Training(columns, points, 2.0 * there + 1.0, Noise.none(5))
     process = GaussianProcess(given, training)
     elsewhere = features_of(20, 5)
@@ -125,7 +140,9 @@ def test_the_mean_of_a_source_may_be_a_term_of_the_trend() -> None:
 
 def test_repeated_points_without_noise_are_no_trouble() -> None:
     features = np.vstack([features_of(4, 0)] * 3)
-    given = Hyperparameters(Family("rbf", has_trend=False), np.zeros(3), 0.0, -40.0, np.empty(0))
+    given = Hyperparameters(
+        Family("rbf", has_trend=False), np.zeros(3), 0.0, -40.0, np.empty(0), STRAIGHT
+    )
     process = GaussianProcess(given, Training(COLUMNS, features, features[:, 0], Noise.none(12)))
     mean, _ = process.predict(features[:4])
     assert mean == pytest.approx(features[:4, 0], abs=1e-3)
