@@ -93,8 +93,8 @@ class MetricSurrogate:
 
     def _unwarped(self, member: GaussianProcess, features: Array) -> tuple[Array, Array]:
         mean, deviation = member.predict(features)
-        up, down = (self.warp.chance(mean, deviation, sign).deviation for sign in (1, -1))
-        return self.warp.values(mean), 0.5 * (up + down)
+        up, down = (self.warp.values(mean + sign * deviation) for sign in (1, -1))
+        return self.warp.values(mean), 0.5 * (up - down)
 
 
 class Surrogate:

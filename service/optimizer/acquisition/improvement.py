@@ -1,4 +1,4 @@
-"""Expected hypervolume improvement of one point with independent normal objectives, exactly.
+"""Expected hypervolume improvement of one point with independent objectives, exactly.
 
 The improvement is a sum over the boxes that the front leaves open; within one, the objectives
 part, and each contributes E[(y - lower)+] - E[(y - upper)+] [Emmerich2011]. All of it is kept in
@@ -10,18 +10,18 @@ logarithms, so that it has a slope where it is next to nothing [Ament2023].
     Optimization. NeurIPS 2023.
 """
 
+from collections.abc import Sequence
+
 import moocore
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erfcx, log_ndtr  # type: ignore[import-untyped]
 
 from service.domain.pareto import Points, is_non_dominated
 from service.optimizer.acquisition.cells import open_cells
+from service.optimizer.acquisition.excess import Slopes
 
 Array = npt.NDArray[np.float64]
 
-_LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
-_ASYMPTOTIC_BELOW = -1e4
 _CLOSEST = -1e-13
 """Two logarithms nearer than this count as so far apart: no box is quite without volume."""
 
@@ -33,56 +33,55 @@ MAX_FRONT = 200
 class HypervolumeImprovement:
     """What a point adds to a front's hypervolume, in expectation.
 
-    front: k x m and reference: m, both to be maximised.
+    front: k x m and reference: m, both to be maximised. edges: of each objective the thresholds
+    between boxes.
     """
 
     def __init__(self, front: Points, reference: Points) -> None:
         lower, upper = open_cells(_most_telling(front, reference), reference)
-        self._edges: list[Array] = []
+        self.edges: list[Array] = []
         self._lower: list[npt.NDArray[np.intp]] = []
         self._upper: list[npt.NDArray[np.intp]] = []
         for objective in range(lower.shape[1]):
             edges = np.unique(lower[:, objective])
-            self._edges.append(edges)
+            self.edges.append(edges)
             self._lower.append(np.searchsorted(edges, lower[:, objective]))
             # every finite upper corner is the lower corner of another box; infinity comes last
             self._upper.append(np.searchsorted(edges, upper[:, objective]))
 
-    def log_values(self, means: Array, deviations: Array) -> Array:
-        """The logarithm (q) at q points; means and deviations are q x m."""
+    def log_values(self, excesses: Sequence[Array]) -> Array:
+        """The logarithm (q) at q points.
+
+        excesses: of each objective log E[(y - edge)+] at every point and edge (q x edges).
+        """
         total: Array | float = 0.0
-        for objective, edges in enumerate(self._edges):
-            mean, deviation = means[:, objective, None], deviations[:, objective, None]
-            excess = np.log(deviation) + _log_h((mean - edges) / deviation)
+        for objective, excess in enumerate(excesses):
             total = total + self._log_within(excess, objective)
         return log_sum(np.asarray(total), axis=1)
 
-    def log_value_and_gradients(
-        self, means: Array, deviations: Array
-    ) -> tuple[float, Array, Array]:
-        """The logarithm at one point, and its gradients (m) by means and deviations (each m)."""
-        within, excesses, scores = [], [], []
-        for objective, edges in enumerate(self._edges):
-            score = (means[objective] - edges) / deviations[objective]
-            excess = np.log(deviations[objective]) + _log_h(score)
-            scores.append(score)
-            excesses.append(excess)
-            within.append(self._log_within(excess[np.newaxis], objective)[0])
+    def log_value_and_slopes(
+        self, excesses: Sequence[Array], slopes: Sequence[Slopes]
+    ) -> tuple[float, Array]:
+        """The logarithm at one point, and its slopes by each mean and each deviation (m x 2).
+
+        excesses, slopes: of each objective, at every edge.
+        """
+        within = [
+            self._log_within(excess[np.newaxis], objective)[0]
+            for objective, excess in enumerate(excesses)
+        ]
         of_box = np.sum(within, axis=0)
         total = float(log_sum(of_box, axis=0))
         share = np.exp(of_box - total)
-        by_mean, by_deviation = np.empty(len(means)), np.empty(len(means))
-        for objective, score in enumerate(scores):
-            # d E[(y - a)+] / d mean = Phi, by the deviation = phi
-            for slope, gradient in (
-                (log_ndtr(score), by_mean),
-                (-0.5 * score**2 - _LOG_ROOT_2_PI, by_deviation),
-            ):
-                slopes = np.append(slope, -np.inf)
-                low = np.exp(slopes[self._lower[objective]] - within[objective])
-                high = np.exp(slopes[self._upper[objective]] - within[objective])
-                gradient[objective] = share @ (low - high)
-        return total, by_mean, by_deviation
+        found = np.zeros((len(excesses), 2))
+        for objective, both in enumerate(slopes):
+            for column, terms in enumerate(both):
+                for sign, logarithm in terms:
+                    beyond = np.append(logarithm, -np.inf)
+                    low = np.exp(beyond[self._lower[objective]] - within[objective])
+                    high = np.exp(beyond[self._upper[objective]] - within[objective])
+                    found[objective, column] += sign * float(share @ (low - high))
+        return total, found
 
     def _log_within(self, excess: Array, objective: int) -> Array:
         """log(E[(y - lower)+] - E[(y - upper)+]) for every box; excess: q x edges."""
@@ -111,18 +110,3 @@ def log_sum(logarithms: Array, axis: int) -> Array:
     largest = np.where(np.isfinite(largest), largest, 0.0)
     total: Array = np.log(np.exp(logarithms - largest).sum(axis=axis)) + largest.squeeze(axis)
     return total
-
-
-def _log_h(score: Array) -> Array:
-    """log(phi(z) + z Phi(z)): the standard normal's expected excess over -z, for any z."""
-    near = np.maximum(score, _ASYMPTOTIC_BELOW)
-    # phi + z Phi = phi (1 + z Phi / phi), Phi / phi = sqrt(pi / 2) erfcx(-z / sqrt 2)
-    falling = np.minimum(near, 0.0)
-    ratio = np.sqrt(np.pi / 2.0) * erfcx(-falling / np.sqrt(2.0))
-    below = -0.5 * falling**2 - _LOG_ROOT_2_PI + np.log1p(falling * ratio)
-    rising = np.maximum(near, 0.0)
-    density = np.exp(-0.5 * rising**2 - _LOG_ROOT_2_PI)
-    above = np.log(density + rising * np.exp(log_ndtr(rising)))
-    far = -0.5 * score**2 - _LOG_ROOT_2_PI - 2.0 * np.log(np.maximum(-score, 1.0))
-    values: Array = np.where(score < _ASYMPTOTIC_BELOW, far, np.where(near < 0, below, above))
-    return values

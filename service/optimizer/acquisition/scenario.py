@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr  # type: ignore[import-untyped]
 
+from service.optimizer.acquisition.excess import Marginal, log_excess, slopes_of_excess
 from service.optimizer.acquisition.improvement import HypervolumeImprovement, log_sum
 from service.optimizer.gaussian_process.process import Array, GaussianProcess
-from service.optimizer.gaussian_process.warp import Chance
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Scenario:
             means, deviation = predicted[id(process)]
             return means[number], deviation
 
-        chances = [self._chance(name, sign, *of(name)) for name, sign in self.objectives]
-        signs = np.array([sign for _, sign in self.objectives])
-        means = np.stack([chance.value for chance in chances], axis=1) * signs
-        deviations = np.stack([chance.deviation for chance in chances], axis=1)
-        total = self.improvement.log_values(means, deviations)
+        excesses = []
+        for edges, (name, sign) in zip(self.improvement.edges, self.objectives, strict=True):
+            means, deviations = (values[:, np.newaxis] for values in of(name))
+            excesses.append(log_excess(self._believed(name, sign, means, deviations), edges))
+        total = self.improvement.log_values(excesses)
         for bound in self.bounds:
             mean, deviation = of(bound.metric)
             total = total + log_ndtr(bound.sign * (self._modelled(bound) - mean) / deviation)
@@ -80,24 +80,17 @@ class Scenario:
             return float(means[number]), deviation, mean_slopes[number], deviation_slope
 
         found = [of(name) for name, _ in self.objectives]
-        signs = np.array([sign for _, sign in self.objectives])
-        chances = [
-            self._chance(name, sign, np.array(mean), np.array(deviation))
+        believed = [
+            self._believed(name, sign, np.array(mean), np.array(deviation))
             for (name, sign), (mean, deviation, *_) in zip(self.objectives, found, strict=True)
         ]
-        means = np.array([chance.value for chance in chances]) * signs
-        deviations = np.array([chance.deviation for chance in chances])
-        total, by_value, by_deviation = self.improvement.log_value_and_gradients(means, deviations)
-        by_value *= signs
+        each = list(zip(believed, self.improvement.edges, strict=True))
+        excesses = [log_excess(one, edges) for one, edges in each]
+        slopes = [slopes_of_excess(one, edges) for one, edges in each]
+        total, by_parts = self.improvement.log_value_and_slopes(excesses, slopes)
         gradient = np.zeros(len(found[0][2]))
-        for number, (chance, (_, _, mean_slope, slope)) in enumerate(
-            zip(chances, found, strict=True)
-        ):
-            by_mean = by_value[number] * chance.value_slope
-            by_mean += by_deviation[number] * chance.deviation_by_mean
-            gradient += by_mean * mean_slope
-            by_own = by_deviation[number] * chance.deviation_by_deviation
-            gradient += self.boldness * by_own * slope
+        for (by_mean, by_deviation), (_, _, mean_slope, slope) in zip(by_parts, found, strict=True):
+            gradient += by_mean * mean_slope + self.boldness * by_deviation * slope
         for bound in self.bounds:
             mean, deviation, mean_slope, slope = of(bound.metric)
             score = bound.sign * (self._modelled(bound) - mean) / deviation
@@ -107,9 +100,9 @@ class Scenario:
             gradient -= by_score * (bound.sign * mean_slope + score * slope) / deviation
         return total, gradient
 
-    def _chance(self, metric: str, sign: int, mean: Array, deviation: Array) -> Chance:
-        """Of what is modelled, the metric's value and how far beyond it in the wanted direction."""
-        return self.worlds[metric].process.warp.chance(mean, self.boldness * deviation, sign)
+    def _believed(self, metric: str, sign: int, mean: Array, deviation: Array) -> Marginal:
+        warp = self.worlds[metric].process.warp
+        return Marginal(warp, sign, mean, self.boldness * deviation)
 
     def _modelled(self, bound: Bound) -> float:
         return float(self.worlds[bound.metric].process.warp.modelled(np.array(bound.bound)))

@@ -6,7 +6,6 @@ front is made of.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +19,6 @@ Values next to 0 would else be nearly all that the logarithms tell, however litt
 """
 _MAX_EXPONENT = 500.0
 _LEAST_EXCESS = 1e-300
-_LEAST_DEVIATION = 1e-6
-"""In deviations of the metric: what the processes' own deviations do not fall below either."""
-
-
-class Chance(NamedTuple):
-    """A value and how far it may lie beyond it in one direction, with their slopes.
-
-    value_slope: of the value by what is modelled. deviation_by_mean, deviation_by_deviation: of
-    the deviation, by the modelled mean and by the modelled deviation.
-    """
-
-    value: Array
-    deviation: Array
-    value_slope: Array
-    deviation_by_mean: Array
-    deviation_by_deviation: Array
 
 
 @dataclass(frozen=True)
@@ -88,26 +71,6 @@ class Warp:
         counts: how often each was measured.
         """
         return -float(counts @ np.log(self.slopes(modelled)))
-
-    def chance(self, mean: Array, deviation: Array, sign: int) -> Chance:
-        """The value at the mean, and what a deviation more changes it in direction `sign`.
-
-        Where the values are skewed, only that side decides whether an arm improves on another.
-        """
-        if self.floor is None:
-            one, none = np.ones_like(mean), np.zeros_like(mean)
-            return Chance(mean, deviation, one, none, one)
-        excess = self._excess(mean)
-        share = np.expm1(np.minimum(sign * self.scale * deviation, _MAX_EXPONENT))
-        beyond = sign * excess * share
-        is_told = beyond > _LEAST_DEVIATION
-        return Chance(
-            self.floor + excess,
-            np.where(is_told, beyond, _LEAST_DEVIATION),
-            self.scale * excess,
-            np.where(is_told, self.scale * beyond, 0.0),
-            np.where(is_told, self.scale * excess * (1.0 + share), 0.0),
-        )
 
     def _excess(self, modelled: Array) -> Array:
         exponents = self.centre + self.scale * modelled

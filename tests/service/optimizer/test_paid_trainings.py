@@ -99,7 +99,7 @@ def one_trained(request: SuggestRequest) -> SuggestRequest:
 
 
 def test_a_sibling_that_promises_enough_is_taken_with_its_exact_training() -> None:
-    request = one_trained(request_of(NESTED))
+    request = one_trained(request_of(NESTED, 20))
     found = GpOptimizer().suggest(request)[0]
     assert is_sibling(request, found.arm)
     assert NESTED.contains(found.arm)
@@ -139,7 +139,7 @@ def test_what_pending_arms_train_is_paid_for_and_what_failed_is_not() -> None:
 
 
 def test_an_arm_that_differs_by_a_rounding_error_gets_the_training_that_is_there() -> None:
-    request = one_trained(request_of(NESTED))
+    request = one_trained(request_of(NESTED, 20))
     belief = Belief.of(request)
     assert belief is not None
     arm = request.observations[-1].arm
@@ -150,7 +150,7 @@ def test_an_arm_that_differs_by_a_rounding_error_gets_the_training_that_is_there
 
 def test_no_more_siblings_than_trainings_are_under_way() -> None:
     """A host that only trains must find something to train in the pool."""
-    request = one_trained(request_of(NESTED)).model_copy(update={"count": 4})
+    request = one_trained(request_of(NESTED, 20)).model_copy(update={"count": 4})
     found = GpOptimizer().suggest(request)
     cheap = [is_sibling(request, suggestion.arm) for suggestion in found]
     assert cheap[0]
@@ -219,7 +219,7 @@ def test_a_training_that_depends_on_an_evaluation_parameter_is_not_taken_for_ano
 
 
 def test_a_candidate_with_a_paid_training_is_kept_more_readily() -> None:
-    request = one_trained(request_of(NESTED))
+    request = one_trained(request_of(NESTED, 20))
     sibling = GpOptimizer().suggest(request)[0].arm
     again = request.model_copy(update={"replaceable": (sibling,), "count": 1})
     assert GpOptimizer().suggest(again)[0].arm == sibling

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.optimizer.gaussian_process.ensemble import FAMILIES, fit_ensemble
 from service.optimizer.gaussian_process.noise import Noise
@@ -57,55 +55,6 @@ def test_densities_of_both_sides_belong_together(warp: Warp) -> None:
     np.testing.assert_allclose(slopes, -np.log(warp.slopes(modelled))[[0, 7, -1]])
     density = np.exp(logs) / warp.slopes(modelled)
     assert np.trapezoid(density, values) == pytest.approx(1.0, abs=1e-3)
-
-
-@given(
-    warp=st.sampled_from(EVERY_WARP),
-    mean=st.floats(-4, 4),
-    deviation=st.floats(1e-3, 3),
-    sign=st.sampled_from([1, -1]),
-)
-def test_the_slopes_are_those_of_the_chance(
-    warp: Warp, mean: float, deviation: float, sign: int
-) -> None:
-    chance = warp.chance(np.array(mean), np.array(deviation), sign)
-    one_off = warp.values(np.array(mean + sign * deviation))
-    assert sign * (one_off - chance.value) == pytest.approx(chance.deviation, rel=1e-6, abs=1e-5)
-
-    def numerical(by_mean: float, by_deviation: float) -> tuple[float, float]:
-        step = 1e-6
-        high, low = (
-            warp.chance(
-                np.array(mean + way * by_mean), np.array(deviation + way * by_deviation), sign
-            )
-            for way in (step, -step)
-        )
-        return (
-            float(high.value - low.value) / (2 * step),
-            float(high.deviation - low.deviation) / (2 * step),
-        )
-
-    by_mean, by_deviation = numerical(1.0, 0.0), numerical(0.0, 1.0)
-    assert chance.value_slope == pytest.approx(by_mean[0], rel=1e-4, abs=1e-6)
-    assert chance.deviation_by_mean == pytest.approx(by_mean[1], rel=1e-4, abs=1e-6)
-    assert by_deviation[0] == 0.0
-    assert chance.deviation_by_deviation == pytest.approx(by_deviation[1], rel=1e-4, abs=1e-6)
-
-
-def test_a_skewed_value_falls_less_than_it_may_rise_and_never_to_the_floor() -> None:
-    warp, mean = EVERY_WARP[1], np.array(0.0)
-    up, down = (warp.chance(mean, np.array(2.0), sign) for sign in (1, -1))
-    assert up.deviation > 3 * down.deviation
-    assert down.value - down.deviation > FLOOR
-
-
-def test_numbers_beyond_all_measure_stay_finite() -> None:
-    warp = EVERY_WARP[1]
-    for mean in (-1e4, 1e4):
-        for sign in (1, -1):
-            chance = warp.chance(np.array(mean), np.array(5.0), sign)
-            assert all(np.isfinite(part) for part in chance)
-            assert chance.deviation > 0
 
 
 @pytest.mark.parametrize("is_product", [True, False])
