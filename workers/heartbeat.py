@@ -17,6 +17,7 @@ from workers.work_folder import WorkFolder
 _logger = logging.getLogger(__name__)
 
 _Outcome = Literal["answered", "refused", "away"]
+"""Of one heartbeat; away: there is no server, and what was sent may arrive later."""
 
 FIRST_RETRY_S = 0.5
 """After a heartbeat that did not arrive; doubled each time, up to the interval."""

@@ -19,11 +19,15 @@ Array = npt.NDArray[np.float64]
 
 _LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
 _FAR_BELOW = -1e4
+"""Deviations from which an asymptotic formula stands in for the normal's excess."""
 _FAR_BELOW_MILLS = -100.0
+"""Deviations from which a series tells the ratio, before the difference loses its digits."""
 _LEAST = 1e-9
 """A threshold at the floor of a logarithm, or below it, counts as so far above."""
 _LEAST_VOLATILITY = 1e-5
+"""Deviation of a logarithm that none falls below."""
 _CLOSEST = 1e-15
+"""Of a logarithm: nothing is expected quite without excess."""
 
 
 class Marginal(NamedTuple):
