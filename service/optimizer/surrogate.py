@@ -76,6 +76,12 @@ class MetricSurrogate:
         variance = np.mean(np.square(deviations), axis=0) + np.var(means, axis=0)
         return self.centre + self.scale * mean, self.scale * np.sqrt(variance)
 
+    def learnt_noise(self, features: Array) -> Array:
+        """Deviation (q) of one measurement, in the metric's unit, beside what is known of it."""
+        variances = [self._noise_of(member, features) for member in self.members]
+        deviation: Array = self.scale * np.sqrt(np.mean(variances, axis=0))
+        return deviation
+
     def draw(self, features: Array, count: int, rng: np.random.Generator) -> Array:
         """`count` joint draws (count x q) of the true values, an equal number of every member's."""
         draws = []
@@ -90,6 +96,11 @@ class MetricSurrogate:
         values = self.warp.values(rng.permutation(np.vstack(draws)))
         drawn: Array = self.centre + self.scale * values
         return drawn
+
+    def _noise_of(self, member: GaussianProcess, features: Array) -> Array:
+        slopes = self.warp.slopes(member.predict(features)[0])
+        variances: Array = slopes**2 * np.exp(member.hyperparameters.log_noise_variance)
+        return variances
 
     def _unwarped(self, member: GaussianProcess, features: Array) -> tuple[Array, Array]:
         mean, deviation = member.predict(features)

@@ -243,29 +243,6 @@ def test_where_noise_limits_the_front_a_contender_is_run_again() -> None:
     assert all(one.source == "gp" for one in GpOptimizer().suggest(under_way))
 
 
-def test_what_the_surrogate_cannot_follow_is_not_measured_again_for_ever() -> None:
-    """Every arm has a value of its own, far from its neighbours', and always the same."""
-
-    def erratic(arm: Arm) -> Observation:
-        known = completed(arm)
-        rng = np.random.default_rng(int.from_bytes(arm.signature.encode()[:8], "big"))
-        moved = {
-            name: Measurement(mean=value.mean + float(rng.normal(0.0, 0.3)))
-            for name, value in known.measurements.items()
-        }
-        return known.model_copy(update={"measurements": moved})
-
-    observations = [erratic(arm) for arm in arms(40)]
-    sources = []
-    for _ in range(8):
-        request = request_of().model_copy(update={"observations": tuple(observations)})
-        (suggestion,) = GpOptimizer().suggest(request)
-        sources.append(suggestion.source)
-        observations.append(erratic(suggestion.arm))
-    assert sources[0] == "replicate"  # it looks like noise at first
-    assert sources.count("replicate") <= 4
-
-
 def test_where_nothing_is_noisy_no_arm_is_run_again() -> None:
     request = request_of(60).model_copy(update={"count": 3})
     assert all(one.source == "gp" for one in GpOptimizer().suggest(request))
