@@ -11,7 +11,7 @@ from search_spaces.arm import Arm
 from service.domain.hypervolume import hypervolume
 from service.domain.pareto import Points, is_non_dominated, oriented
 from service.optimizer.belief import Belief
-from service.optimizer.gaussian_process.process import Array
+from service.optimizer.gaussian_process.covariance import Array
 from service.optimizer.gp import Proposals
 from service.optimizer.history import MeasuredArm, incumbents, within_constraints
 from service.optimizer.insight import Forecast, Insight, Prediction

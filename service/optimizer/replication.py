@@ -6,7 +6,7 @@ from search_spaces.arm import Arm
 from service.domain.hypervolume import hypervolume
 from service.domain.trial import TrialStatus
 from service.optimizer.belief import Belief
-from service.optimizer.gaussian_process.process import Array
+from service.optimizer.gaussian_process.covariance import Array
 from service.optimizer.history import ONCE, MeasuredArm, within_constraints
 
 _DRAWS = 48

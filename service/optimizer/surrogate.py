@@ -7,16 +7,11 @@ import numpy as np
 
 from search_spaces.arm import Arm
 from service.optimizer.encoding import Encoding, Rows
+from service.optimizer.gaussian_process.covariance import Array, Columns, Family
 from service.optimizer.gaussian_process.ensemble import families_for, fit_ensemble
 from service.optimizer.gaussian_process.fit import standardised
 from service.optimizer.gaussian_process.noise import Noise
-from service.optimizer.gaussian_process.process import (
-    Array,
-    Columns,
-    Family,
-    GaussianProcess,
-    Training,
-)
+from service.optimizer.gaussian_process.process import GaussianProcess, Training
 from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 from service.optimizer.history import ONCE, MeasuredArm, Repeats
 

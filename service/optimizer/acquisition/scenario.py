@@ -9,7 +9,8 @@ from scipy.special import log_ndtr  # type: ignore[import-untyped]
 
 from service.optimizer.acquisition.excess import Marginal, log_excess, slopes_of_excess
 from service.optimizer.acquisition.improvement import HypervolumeImprovement, log_sum
-from service.optimizer.gaussian_process.process import Array, GaussianProcess
+from service.optimizer.gaussian_process.covariance import Array
+from service.optimizer.gaussian_process.process import GaussianProcess
 
 
 @dataclass(frozen=True)

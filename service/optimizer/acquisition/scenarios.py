@@ -10,7 +10,7 @@ from service.domain.pareto import is_non_dominated
 from service.optimizer.acquisition.improvement import HypervolumeImprovement
 from service.optimizer.acquisition.scenario import Acquisition, Bound, Scenario, World
 from service.optimizer.encoding import Rows
-from service.optimizer.gaussian_process.process import Array
+from service.optimizer.gaussian_process.covariance import Array
 from service.optimizer.surrogate import FEASIBILITY, MEMBERS, MetricSurrogate, Surrogate
 
 _NOISY_ABOVE = 1e-3

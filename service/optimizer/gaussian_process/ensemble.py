@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from service.optimizer.gaussian_process.covariance import Array, Family
 from service.optimizer.gaussian_process.fit import Likelihood, Prior
-from service.optimizer.gaussian_process.process import Array, Family, GaussianProcess, Training
+from service.optimizer.gaussian_process.process import GaussianProcess, Training
 
 FAMILIES = (
     Family("rbf", has_trend=False),

@@ -24,17 +24,15 @@ import scipy.linalg  # type: ignore[import-untyped]
 import scipy.optimize  # type: ignore[import-untyped]
 
 from service.optimizer.gaussian_process.bend import bent, slopes_by_bend
-from service.optimizer.gaussian_process.process import (
-    JITTER,
+from service.optimizer.gaussian_process.covariance import (
     Array,
     Columns,
     Family,
-    GaussianProcess,
     Hyperparameters,
-    Training,
     correlation,
     squared_distances,
 )
+from service.optimizer.gaussian_process.process import JITTER, GaussianProcess, Training
 
 _LENGTHSCALE_DEVIATION = math.sqrt(3.0)
 """Of the logarithm."""

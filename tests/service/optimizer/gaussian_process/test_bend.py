@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.optimizer.gaussian_process.bend import bent, slopes_by_bend, slopes_by_feature
+from service.optimizer.gaussian_process.covariance import Columns, Family
 from service.optimizer.gaussian_process.ensemble import FAMILIES, MANY_AXES, families_for
 from service.optimizer.gaussian_process.fit import Likelihood, Prior
 from service.optimizer.gaussian_process.noise import Noise
-from service.optimizer.gaussian_process.process import Columns, Family, Training
+from service.optimizer.gaussian_process.process import Training
 
 UNIT = np.linspace(0.0, 1.0, 11)[:, np.newaxis]
 bends = st.floats(-6.0, 6.0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.optimizer.gaussian_process.covariance import Columns, Family
 from service.optimizer.gaussian_process.ensemble import (
     FAMILIES,
     MANY_AXES,
@@ -13,7 +14,7 @@ from service.optimizer.gaussian_process.ensemble import (
 )
 from service.optimizer.gaussian_process.fit import Likelihood, Prior, standardised
 from service.optimizer.gaussian_process.noise import Noise
-from service.optimizer.gaussian_process.process import Columns, Family, Training
+from service.optimizer.gaussian_process.process import Training
 
 
 def training(axes: int, count: int, *, noise: float = 0.0, seed: int = 0) -> Training:

@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.optimizer.gaussian_process.noise import Noise
-from service.optimizer.gaussian_process.process import (
+from service.optimizer.gaussian_process.covariance import (
     Columns,
     Family,
-    GaussianProcess,
     Hyperparameters,
-    Training,
     correlation,
 )
+from service.optimizer.gaussian_process.noise import Noise
+from service.optimizer.gaussian_process.process import GaussianProcess, Training
 
 FAMILIES = [
     Family(kernel, has_trend=trend) for kernel in ("rbf", "matern52") for trend in (False, True)

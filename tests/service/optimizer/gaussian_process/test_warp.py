@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from service.optimizer.gaussian_process.covariance import Columns
 from service.optimizer.gaussian_process.ensemble import FAMILIES, fit_ensemble
 from service.optimizer.gaussian_process.noise import Noise
-from service.optimizer.gaussian_process.process import Columns, Training
+from service.optimizer.gaussian_process.process import Training
 from service.optimizer.gaussian_process.warp import UNWARPED, Warp
 
 VALUES = np.array([-1.0, -0.5, 0.2, 0.9, 3.0])
