@@ -17,11 +17,15 @@ from service.optimizer.encoding import Encoding, Rows
 SCATTERED = 512
 """Rows drawn evenly, and as many around the front."""
 STARTS = 6
+_CLIMBED_ON = 2
+"""So many of the starts, those that are best after one climb, go on until nothing gains."""
 _ROUNDS = 8
 _SAME = 1e-9
 _SIMPLER_AT = 0.01
 """Of the logarithm, per axis: so much of the improvement is given for a simpler arm."""
 _CLIMB_ITERATIONS = 30
+_SETTLED = 1e-5
+"""Relative: a climb ends where a step gains less of the logarithm."""
 _LEAST_GAIN = 1e-4
 """Of the logarithm: a ten-thousandth of the improvement."""
 _MAX_LEVELS_TRIED = 12
@@ -56,12 +60,13 @@ class AcquisitionSearch:
         if len(candidates) == 0:
             return None
         values = acquisition.log_values(self._encoding.features(candidates))
-        best: tuple[Rows, float] | None = None
-        for index in self._starts(candidates, values):
-            row, value = self._climb(acquisition, candidates[index], float(values[index]))
-            if best is None or value > best[1]:
-                best = row, value
-        return None if best is None else self._simplified(acquisition, *best)
+        begun = [
+            self._once(acquisition, candidates[index], float(values[index]))
+            for index in self._starts(candidates, values)
+        ]
+        begun.sort(key=lambda reached: -reached[1])
+        ended = [self._climb(acquisition, *reached) for reached in begun[:_CLIMBED_ON]]
+        return self._simplified(acquisition, *max(ended, key=lambda reached: reached[1]))
 
     def _simplified(self, acquisition: Acquisition, row: Rows, value: float) -> tuple[Rows, float]:
         """The row with as many coordinates of the nearest incumbent as cost next to nothing.
@@ -103,11 +108,14 @@ class AcquisitionSearch:
                 break
         return chosen
 
+    def _once(self, acquisition: Acquisition, row: Rows, value: float) -> tuple[Rows, float]:
+        row, value = self._along_gradient(acquisition, row, value)
+        return self._by_moves(acquisition, row, value)
+
     def _climb(self, acquisition: Acquisition, row: Rows, value: float) -> tuple[Rows, float]:
         for _ in range(_ROUNDS):
             before = value
-            row, value = self._along_gradient(acquisition, row, value)
-            row, value = self._by_moves(acquisition, row, value)
+            row, value = self._once(acquisition, row, value)
             if value - before < _LEAST_GAIN:
                 break
         return row, value
@@ -161,7 +169,7 @@ class AcquisitionSearch:
             jac=True,
             method="L-BFGS-B",
             bounds=[(0.0, 1.0)] * len(free),
-            options={"maxiter": _CLIMB_ITERATIONS},
+            options={"maxiter": _CLIMB_ITERATIONS, "ftol": _SETTLED},
         )
         reached = row.copy()
         reached[free] = found.x
