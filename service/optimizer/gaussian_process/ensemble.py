@@ -29,10 +29,16 @@ _ALWAYS_KEPT = 2
 _CONVINCING = 3.0
 """So much more of log density speaks for another warp than the first."""
 
-MAX_FITTED_ARMS = 250
+MAX_FITTED_ARMS = 128
 """A step of the fit costs the cube of their number; so many settle the hyperparameters."""
 
-_FIRST_STEPS, _MANY_VALUES, _FIRST_STEPS_OF_MANY = 50, 120, 12
+_NOISY = 1
+"""The number of the start with a good deal of noise."""
+
+_SCREENED_ARMS = 80
+"""So many tell whether an axis stands out."""
+
+_FIRST_STEPS, _MANY_VALUES, _FIRST_STEPS_OF_MANY = 50, 120, 20
 """After so many iterations only the better of the starts goes on: the earlier it is chosen, the
 more often the worse one is. With many values, from which all starts lead to one end, early."""
 _ITERATIONS = 50
@@ -72,28 +78,33 @@ def fit_ensemble(
 
 def _fit(training: Training, family: Family) -> tuple[GaussianProcess, float]:
     """The process of the likeliest hyperparameters, and the log density it is weighed by."""
-    likelihood = Likelihood(family, _some(training))
+    likelihood = Likelihood(family, _some(training, MAX_FITTED_ARMS))
     prior = Prior.of(family, training.columns)
     first = _FIRST_STEPS if len(training.values) < _MANY_VALUES else _FIRST_STEPS_OF_MANY
     climbs = [likelihood.minimise(prior, start, first) for start in likelihood.starts()]
     vector, _ = min(climbs, key=lambda climb: climb[1])
-    vector, _ = likelihood.minimise(prior, vector, _ITERATIONS)
+    vector, value = likelihood.minimise(prior, vector, _ITERATIONS)
+    few = Likelihood(family, _some(training, _SCREENED_ARMS))
+    short = few.one_axis_short(prior, climbs[_NOISY][0], vector)
+    if short is not None:
+        other, found = likelihood.minimise(prior, short, _ITERATIONS)
+        vector = other if found < value else vector
     process = likelihood.process(vector)
     handicap = prior.penalty(vector)[0] if training.columns.axes >= MANY_AXES else 0.0
     return process, process.leave_one_out() - handicap
 
 
 def _log_slope(training: Training) -> float:
-    some = _some(training)
+    some = _some(training, MAX_FITTED_ARMS)
     return training.warp.log_slope(some.values, some.noise.counts)
 
 
-def _some(training: Training) -> Training:
+def _some(training: Training, most: int) -> Training:
     """At most so many of the values, evenly along the history."""
     n = len(training.values)
-    if n <= MAX_FITTED_ARMS:
+    if n <= most:
         return training
-    kept = np.linspace(0, n - 1, MAX_FITTED_ARMS).round().astype(int)
+    kept = np.linspace(0, n - 1, most).round().astype(int)
     return training.some(kept)
 
 

@@ -9,7 +9,8 @@ terms tell the main effects, the maximum is over the logarithms: what is left is
 
 With many axes and few values neither can tell the axes apart: the maximum trusts whichever
 axes chance favours, and is sure of what it does not know. Pooled lengthscales have a level of their
-own, learnt from all axes together, and each axis has to show that it differs.
+own, learnt from all axes together, and each axis has to show that it differs. How far it may is
+heavy-tailed (Student's t): one axis along which the values oscillate is like no other.
 
 [Hvarfner2024] C. Hvarfner, E. Hellsten, L. Nardi. Vanilla Bayesian Optimization Performs
     Great in High Dimensions. ICML 2024.
@@ -17,6 +18,7 @@ own, learnt from all axes together, and each axis has to show that it differs.
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +39,11 @@ from service.optimizer.gaussian_process.process import JITTER, GaussianProcess, 
 _LENGTHSCALE_DEVIATION = math.sqrt(3.0)
 """Of the logarithm."""
 
-_POOLED_DEVIATION = 0.7
-"""Of the logarithm of one axis's weight from the level that all axes share."""
+_SHORT_WEIGHTS = (4.0, 6.0)
+"""Logarithms: lengthscales of 0.14 and 0.05 of an axis."""
+
+_LITTLE_NOISE = -6.0
+"""Logarithm."""
 
 _BEND_DEVIATION = 1.0
 """With two of these a change at one end of an axis is seven times as fast as at the other."""
@@ -59,8 +64,9 @@ _BOUNDS = {
 class Prior:
     """Normal distributions of the logarithms: centres and deviations.
 
-    pooled: so many of the first, the axes' weights, share a level, from which each lies a little
-    apart: it is the level that has the centre and the deviation. The others are independent.
+    pooled: so many of the first, the axes' weights, share a level, from which the logarithm of each
+    lies apart by a t-distributed difference, of three degrees of freedom and deviation 1: it is
+    the level that has the centre and the deviation. The others are independent.
     """
 
     centre: Array
@@ -74,11 +80,12 @@ class Prior:
         penalties = away**2
         if self.pooled:
             weights = vector[: self.pooled]
-            apart = (weights - weights.mean()) / _POOLED_DEVIATION
+            apart = weights - weights.mean()
             level = float(away[: self.pooled].mean())
-            penalties[: self.pooled] = apart**2 + level**2 / self.pooled
+            penalties[: self.pooled] = 4.0 * np.log1p(apart**2) + level**2 / self.pooled
+            by_apart = 4.0 * apart / (1.0 + apart**2)
             slopes[: self.pooled] = (
-                apart / _POOLED_DEVIATION + level / self.deviation[: self.pooled] / self.pooled
+                by_apart - by_apart.mean() + level / self.deviation[: self.pooled] / self.pooled
             )
         return 0.5 * float(penalties.sum()), slopes
 
@@ -163,6 +170,22 @@ class Likelihood:
         gradient = -np.concatenate([by_weight, [by_signal, by_noise], by_trend, by_bend])
         unlikely, slopes = prior.penalty(vector)
         return fit - of_repeats + unlikely, gradient + slopes
+
+    def one_axis_short(self, prior: Prior, noisy: Array, best: Array) -> Array | None:
+        """The likeliest of the vectors as `noisy` with one axis short instead of the noise.
+
+        None if none is likelier than `best`. Values that oscillate along one axis look like noise
+        from wherever all are long: no climb leads out of there.
+        """
+        noise = self.training.columns.axes + 1
+        found, least = None, self.negative_log_posterior(best, prior)[0]
+        for axis, log_weight in product(range(prior.pooled), _SHORT_WEIGHTS):
+            one = noisy.copy()
+            one[[axis, noise]] = log_weight, min(float(noisy[noise]), _LITTLE_NOISE)
+            value, _ = self.negative_log_posterior(one, prior)
+            if value < least:
+                found, least = one, value
+        return found
 
     def process(self, vector: Array) -> GaussianProcess:
         """The Gaussian process of some hyperparameters."""

@@ -224,3 +224,32 @@ def test_no_start_is_given_up_that_would_have_led_further(seed: int) -> None:
         reached, _ = likelihood.negative_log_posterior(member.hyperparameters.vector, prior)
         ends = [likelihood.minimise(prior, start, 50)[1] for start in likelihood.starts()]
         assert reached <= min(ends) + 0.1
+
+
+def waves_along_one_axis(count: int, axes: int = 20) -> Training:
+    """Five waves along the first axis, a slope along all the others."""
+    features = np.random.default_rng(5).random((count, axes))
+    values = np.sin(10 * np.pi * features[:, 0]) + 0.5 * features[:, 1:].sum(axis=1)
+    columns = Columns(np.arange(axes), np.ones(axes, dtype=bool))
+    centre, scale = standardised(values)
+    return Training(columns, features, (values - centre) / scale, Noise.none(count))
+
+
+def test_waves_along_one_of_many_axes_are_told_from_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, unknown = waves_along_one_axis(150), waves_along_one_axis(250).some(np.arange(150, 250))
+
+    def error() -> float:
+        (process,) = fit_ensemble([known], families_for(20), 1)
+        difference = process.predict(unknown.features)[0] - unknown.values
+        return float(np.sqrt(np.mean(difference**2)))
+
+    assert error() < 0.3
+    monkeypatch.setattr(Likelihood, "one_axis_short", lambda *_: None)
+    assert error() > 0.5
+
+
+def test_no_axis_is_taken_to_be_short_where_none_is() -> None:
+    likelihood = Likelihood(families_for(20)[0], training(20, 40))
+    prior = Prior.of(likelihood.family, likelihood.training.columns)
+    plain, noisy = (likelihood.minimise(prior, start, 50)[0] for start in likelihood.starts())
+    assert likelihood.one_axis_short(prior, noisy, plain) is None
