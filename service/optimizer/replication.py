@@ -57,7 +57,8 @@ def arm_to_repeat(belief: Belief, expected_gain: float) -> Arm | None:
 def _doubts(belief: Belief, arms: list[MeasuredArm]) -> tuple[list[float], float]:
     """For each arm the deviation of the hypervolume by what its next measurement may teach.
 
-    That is nearly all of the doubt before the first repeat, a fifth of it before the fifth.
+    Of the doubt that one measurement leaves: seven tenths before the first repeat, a fifth before
+    the fifth.
     Beside it the hypervolume that the predicted means reach.
     """
     request = belief.request

@@ -73,8 +73,10 @@ class MetricSurrogate:
 
     def learnt_noise(self, features: Array) -> Array:
         """Deviation (q) of one measurement, in the metric's unit, beside what is known of it."""
-        variances = [self._noise_of(member, features) for member in self.members]
-        deviation: Array = self.scale * np.sqrt(np.mean(variances, axis=0))
+        unique = {id(member): member for member in self.members}
+        variances = {key: self._noise_of(member, features) for key, member in unique.items()}
+        of_members = [variances[id(member)] for member in self.members]
+        deviation: Array = self.scale * np.sqrt(np.mean(of_members, axis=0))
         return deviation
 
     def draw(self, features: Array, count: int, rng: np.random.Generator) -> Array:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.optimizer.gaussian_process.covariance import Array, Family
-from service.optimizer.gaussian_process.fit import Likelihood, Prior
+from service.optimizer.gaussian_process.fit import NOISY_START, Likelihood, Prior
 from service.optimizer.gaussian_process.process import GaussianProcess, Training
 
 FAMILIES = (
@@ -31,9 +31,6 @@ _CONVINCING = 3.0
 
 MAX_FITTED_ARMS = 128
 """A step of the fit costs the cube of their number; so many settle the hyperparameters."""
-
-_NOISY = 1
-"""The number of the start with a good deal of noise."""
 
 _SCREENED_ARMS = 80
 """So many tell whether an axis stands out."""
@@ -84,11 +81,12 @@ def _fit(training: Training, family: Family) -> tuple[GaussianProcess, float]:
     climbs = [likelihood.minimise(prior, start, first) for start in likelihood.starts()]
     vector, _ = min(climbs, key=lambda climb: climb[1])
     vector, value = likelihood.minimise(prior, vector, _ITERATIONS)
-    few = Likelihood(family, _some(training, _SCREENED_ARMS))
-    short = few.one_axis_short(prior, climbs[_NOISY][0], vector)
-    if short is not None:
-        other, found = likelihood.minimise(prior, short, _ITERATIONS)
-        vector = other if found < value else vector
+    if family.is_pooled:
+        few = Likelihood(family, _some(training, _SCREENED_ARMS))
+        short = few.one_axis_short(prior, climbs[NOISY_START][0], vector)
+        if short is not None:
+            other, found = likelihood.minimise(prior, short, _ITERATIONS)
+            vector = other if found < value else vector
     process = likelihood.process(vector)
     handicap = prior.penalty(vector)[0] if training.columns.axes >= MANY_AXES else 0.0
     return process, process.leave_one_out() - handicap

@@ -39,11 +39,14 @@ from service.optimizer.gaussian_process.process import JITTER, GaussianProcess, 
 _LENGTHSCALE_DEVIATION = math.sqrt(3.0)
 """Of the logarithm."""
 
-_SHORT_WEIGHTS = (4.0, 6.0)
-"""Logarithms: lengthscales of 0.14 and 0.05 of an axis."""
+_OSCILLATING_WEIGHTS = (4.0, 6.0)
+"""Logarithms: the lengthscale of one axis, 0.14 or 0.05 of it, along which values rise and fall."""
 
 _LITTLE_NOISE = -6.0
 """Logarithm."""
+
+NOISY_START = 1
+"""Which of a likelihood's starts has a good deal of noise."""
 
 _BEND_DEVIATION = 1.0
 """With two of these a change at one end of an axis is seven times as fast as at the other."""
@@ -82,6 +85,7 @@ class Prior:
             weights = vector[: self.pooled]
             apart = weights - weights.mean()
             level = float(away[: self.pooled].mean())
+            # -2 log density of a t with three degrees of freedom, scaled to a variance of 1
             penalties[: self.pooled] = 4.0 * np.log1p(apart**2) + level**2 / self.pooled
             by_apart = 4.0 * apart / (1.0 + apart**2)
             slopes[: self.pooled] = (
@@ -179,7 +183,7 @@ class Likelihood:
         """
         noise = self.training.columns.axes + 1
         found, least = None, self.negative_log_posterior(best, prior)[0]
-        for axis, log_weight in product(range(prior.pooled), _SHORT_WEIGHTS):
+        for axis, log_weight in product(range(prior.pooled), _OSCILLATING_WEIGHTS):
             one = noisy.copy()
             one[[axis, noise]] = log_weight, min(float(noisy[noise]), _LITTLE_NOISE)
             value, _ = self.negative_log_posterior(one, prior)
