@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from search_spaces.registry import Registry
 from service.background.suggester import keep_suggesting
@@ -73,19 +74,17 @@ class Laboratory:
             return [e for e in events_after(connection, 0, limit=10_000) if e.kind == kind]
 
     def tell_all(self, experiment_id: str) -> None:
-        """Completes every candidate."""
-        for trial in self.candidates(experiment_id):
-            self.tell(experiment_id, trial)
+        """Completes every candidate, at one moment: no round sees some of the results only."""
+        with self.database.write() as connection:
+            for trial in trials_of_experiment(connection, experiment_id):
+                if trial.status is TrialStatus.CANDIDATE:
+                    _tell(connection, experiment_id, trial)
 
     def tell(self, experiment_id: str, trial: Trial) -> None:
         """Completes one, asked for or not."""
         with self.database.write() as connection:
             # Its arm may be another by now than when it was listed.
-            arm = find_trial(connection, experiment_id, trial.number).arm
-            x, y = (float(arm.parameters[name]) for name in ("x", "y"))
-            found = {"error": Measurement(mean=x + y), "latency_ms": Measurement(mean=1 - x * y)}
-            request = TellRequest(trial_number=trial.number, measurements=found)
-            tell_trial(connection, experiment_id, request)
+            _tell(connection, experiment_id, find_trial(connection, experiment_id, trial.number))
 
     @contextmanager
     def suggesting(self, mischief: str, suggesters: int = 1) -> Iterator[None]:
@@ -114,6 +113,13 @@ class Laboratory:
     def fill(self, experiment_id: str, count: int = 2) -> None:
         """Waits until so many candidates are ready."""
         wait_for(lambda: len(self.candidates(experiment_id)) >= count)
+
+
+def _tell(connection: Connection, experiment_id: str, trial: Trial) -> None:
+    x, y = (float(trial.arm.parameters[name]) for name in ("x", "y"))
+    found = {"error": Measurement(mean=x + y), "latency_ms": Measurement(mean=1 - x * y)}
+    request = TellRequest(trial_number=trial.number, measurements=found)
+    tell_trial(connection, experiment_id, request)
 
 
 @pytest.fixture
