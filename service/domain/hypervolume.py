@@ -6,6 +6,7 @@ Zitzler, Thiele: Multiobjective evolutionary algorithms (1999). Exact, by the li
 
 import math
 import sys
+from bisect import bisect_left
 
 import moocore
 import numpy as np
@@ -54,36 +55,59 @@ class GrowingHypervolume:
         self.total = 0.0
         self._reference = reference
         self._columns: Points = np.empty((len(reference), 0))  # m x n: quick to compare
+        self._stairs = _Stairs(reference) if len(reference) == 2 else None
 
     def add(self, point: Points) -> float:
         """The hypervolume with `point` (m coordinates, to be maximised) in the set."""
-        if not np.all(point > self._reference):
-            return self.total
-        column = point[:, np.newaxis]
-        if np.any(np.all(self._columns >= column, axis=0)):
-            return self.total
-        beaten = np.all(self._columns <= column, axis=0)
-        standing = self._columns[:, ~beaten] if beaten.any() else self._columns
-        covered = np.hstack([self._columns[:, beaten], _cut_to_box(standing, column)])
-        box = hypervolume(point[np.newaxis], self._reference)
-        gain = box - hypervolume(np.ascontiguousarray(covered.T), self._reference)
-        self.total = _within_range(self.total + max(gain, 0.0))
-        self._columns = np.hstack([standing, column])
+        if np.all(point > self._reference):
+            gain = self._stairs.add(*point.tolist()) if self._stairs else self._gain(point)
+            self.total = _within_range(self.total + max(gain, 0.0))
         return self.total
 
+    def _gain(self, point: Points) -> float:
+        column = point[:, np.newaxis]
+        if np.any(np.all(self._columns >= column, axis=0)):
+            return 0.0
+        beaten = np.all(self._columns <= column, axis=0)
+        standing = self._columns[:, ~beaten] if beaten.any() else self._columns
+        covered = np.hstack([self._columns[:, beaten], np.minimum(standing, column)])
+        self._columns = np.hstack([standing, column])
+        box = hypervolume(point[np.newaxis], self._reference)
+        return box - hypervolume(np.ascontiguousarray(covered.T), self._reference)
 
-def _cut_to_box(columns: Points, column: Points) -> Points:
-    """Points (m x k) that span what `columns`, none dominated by `column`, cover of its box."""
-    if len(column) != 2:
-        return np.minimum(columns, column)
-    # In the plane every point, cut down, lies on one of the box's two far edges, and the
-    # outermost on each edge dominates the rest: two points stand for any number of them.
-    outermost = []
-    for axis in (0, 1):
-        beyond = columns[:, columns[axis] >= column[axis]]
-        if beyond.shape[1] > 0:
-            outermost.append(np.minimum(beyond.max(axis=1, keepdims=True), column))
-    return np.hstack(outermost) if outermost else columns[:, :0]
+
+class _Stairs:
+    """A front in the plane: two objectives to be maximised, ascending by the first.
+
+    Then the second descends, and a point concerns only its neighbours.
+    """
+
+    def __init__(self, reference: Points) -> None:
+        self._reference = reference.tolist()
+        self._firsts: list[float] = []
+        self._seconds: list[float] = []
+
+    def add(self, first: float, second: float) -> float:
+        """The area that the point, better than the reference, adds; 0.0 if it is dominated."""
+        firsts, seconds = self._firsts, self._seconds
+        begin = end = bisect_left(firsts, first)
+        if end < len(firsts) and seconds[end] >= second:
+            return 0.0
+        if end < len(firsts) and firsts[end] == first:
+            end += 1
+        while begin > 0 and seconds[begin - 1] <= second:
+            begin -= 1
+        left, floor = self._reference
+        left = firsts[begin - 1] if begin > 0 else left
+        floor = seconds[end] if end < len(seconds) else floor
+        gain = 0.0
+        for right, covered in zip(
+            [*firsts[begin:end], first], [*seconds[begin:end], floor], strict=True
+        ):
+            gain += (right - left) * (second - covered)
+            left = right
+        firsts[begin:end], seconds[begin:end] = [first], [second]
+        return gain
 
 
 def _within_range(volume: float) -> float:
