@@ -1,8 +1,8 @@
 """Finds the arm where the acquisition function is largest, in a mixed and constrained space.
 
-Thousands of rows are scored at once; from the best of them and from around the front, discrete
-moves (each axis to each other level) alternate with climbs along the gradient of the continuous
-axes, until neither gains.
+Thousands of rows are scored at once, scattered through the cube, at the ends of its axes and
+around the front; from the best of them discrete moves (each axis to each other level) alternate
+with climbs along the gradient of the continuous axes, until neither gains.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,10 @@ import scipy.optimize  # type: ignore[import-untyped]
 
 from service.optimizer.acquisition.scenario import Acquisition
 from service.optimizer.encoding import Encoding, Rows
+from service.optimizer.gaussian_process.ensemble import MANY_AXES
 
 SCATTERED = 512
-"""Rows drawn evenly, and as many around the front."""
+"""Rows drawn evenly, as many at the ends of the axes, and as many around the front."""
 STARTS = 6
 _CLIMBED_ON = 2
 """So many of the starts, those that are best after one climb, go on until nothing gains."""
@@ -55,7 +56,13 @@ class AcquisitionSearch:
 
     def maximise(self, acquisition: Acquisition) -> tuple[Rows, float] | None:
         """The best legal new row (axes) and its log value; None where there is no such row."""
-        candidates = np.vstack([self._scattered, self._around(self._incumbents, SCATTERED)])
+        candidates = np.vstack(
+            [
+                self._scattered,
+                self._at_ends(self._scattered),
+                self._around(self._incumbents, SCATTERED),
+            ]
+        )
         candidates = self._allowed(self._encoding.snapped(candidates))
         if len(candidates) == 0:
             return None
@@ -188,6 +195,18 @@ class AcquisitionSearch:
             return rows
         rows = rows[self._encoding.is_legal(rows)]
         return rows[self._is_new(rows)] if len(rows) else rows
+
+    def _at_ends(self, rows: Rows) -> Rows:
+        """The rows with every other coordinate at one end of its axis.
+
+        An improvement that is left in a corner or on a narrow edge is an island: no row drawn
+        evenly lies near it and no gradient leads there. In many dimensions all of these rows are
+        far from what was measured, and the best of them are the surrogate's worst errors.
+        """
+        if rows.shape[1] >= MANY_AXES:
+            return rows[:0]
+        ends = self._rng.integers(0, 4, size=rows.shape)  # low, high, and twice as drawn
+        return np.where((ends < 2) & self._encoding.is_ordered, ends.astype(float), rows)
 
     def _around(self, rows: Rows, count: int) -> Rows:
         """Rows that differ from one of `rows` in a few coordinates, by little or much."""
