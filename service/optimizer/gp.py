@@ -14,7 +14,6 @@ from service.optimizer.acquisition.scenario import Acquisition
 from service.optimizer.acquisition.search import SCATTERED, AcquisitionSearch
 from service.optimizer.belief import Belief
 from service.optimizer.encoding import Encoding, Rows
-from service.optimizer.gaussian_process.ensemble import MANY_AXES
 from service.optimizer.history import incumbents
 from service.optimizer.known_arms import KnownArms
 from service.optimizer.neighbours import legal_neighbours
@@ -27,7 +26,7 @@ _KEEP_WITHIN = math.log(1.1)
 """A candidate that stands already is kept if no new one promises a tenth more."""
 _CONSTRAINED_ROWS = 128
 _CAUTIOUS = 0.3
-"""Share of the uncertainty that counts as a chance for every other arm in many dimensions."""
+"""Share of the uncertainty that counts as a chance for every other arm."""
 
 
 class GpOptimizer:
@@ -151,15 +150,13 @@ class Proposals:
         return Suggestion(arm=arm, source=REPLICATE_SOURCE, note={"why": why})
 
     def _boldness(self) -> float:
-        """Every other arm of a search in many dimensions stays near to what is known.
+        """Every other arm stays near to what is known, and only refines the front.
 
-        The expected improvement gambles on what it knows least, and in many dimensions that is
-        nearly everywhere: one in two arms then only refines the front.
+        The expected improvement gambles on what it knows least: in many dimensions that is nearly
+        everywhere, in few the corners.
         """
-        request = self._belief.request
-        turn = len(request.observations) + len(self._pending)
-        many = len(self._belief.encoding.axes) >= MANY_AXES
-        return _CAUTIOUS if many and turn % 2 else 1.0
+        turn = len(self._belief.request.observations) + len(self._pending)
+        return _CAUTIOUS if turn % 2 else 1.0
 
     def _note(self, arm: Arm, log_gain: float) -> dict[str, Any]:
         belief = self._belief
