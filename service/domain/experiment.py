@@ -80,10 +80,11 @@ MAX_OBJECTIVES = 8
 class OptimizerSettings(Value):
     """Which strategy proposes arms, and how far ahead of demand.
 
-    initial_trials: quasi-random trials before the model proposes (None: a third of the budget,
-        at least 4, at most 2 x the number of searched parameters).
-    pool_size: candidates kept ready (None: one per busy slot, at least 2). When results come in,
-        the model ranks those that nobody has claimed anew, and replaces the poor ones.
+    initial_trials: quasi-random trials before the model proposes (None: 5, and one for every
+        eight searched parameters; at most a fifth of the budget, at least 4).
+    pool_size: candidates kept ready, an eighth of them more or less (None: one per busy slot, at
+        least 2). When results come in, the model ranks those that nobody has claimed anew, and
+        replaces the poor ones.
     fallback_after_s: who asks while no candidate is ready gets a quasi-random one at once, marked
         `fallback`; above 0, only once the model has given no answer for so long.
     suggestion_limit_s: a model that computes for longer is stopped, and quasi-random candidates

@@ -20,6 +20,7 @@ from service.storage.experiments import (
 from service.storage.measured_ahead import measured_ahead_count
 
 _LEAST_POOL = 2
+_SHARE_ASKED_FOR = 8
 _QUASI_RANDOM = "sobol"
 
 
@@ -28,6 +29,8 @@ class PoolState:
     """The pool of one experiment at one moment.
 
     shortage: how many more candidates there should be, and may be within the budget.
+    is_short: whether that is worth asking for: an eighth of a large pool is asked for at once,
+        since each answer costs a fit of the model and keeps claims waiting while it is written.
     replaceable: the candidates in whose place the model may put better ones. Arms chosen by
         hand, requeued trials and the quasi-random initial ones stay as they are.
     observations: how many trials an optimizer can learn from now.
@@ -35,6 +38,7 @@ class PoolState:
 
     candidates: tuple[Candidate, ...]
     shortage: int
+    is_short: bool
     replaceable: tuple[Candidate, ...]
     observations: int
 
@@ -62,9 +66,9 @@ def pools_in_need(connection: Connection) -> list[PoolNeed]:
     needs = []
     for experiment_id in dict.fromkeys(ids):
         pool = pool_state(connection, find_experiment(connection, experiment_id))
-        if pool.shortage or pool.is_outdated:
+        if pool.is_short or pool.is_outdated:
             is_empty = not pool.candidates
-            needs.append(PoolNeed(experiment_id, is_short=pool.shortage > 0, is_empty=is_empty))
+            needs.append(PoolNeed(experiment_id, is_short=pool.is_short, is_empty=is_empty))
     return needs
 
 
@@ -72,7 +76,7 @@ def pool_state(connection: Connection, experiment: Experiment) -> PoolState:
     """The pool as it stands now."""
     candidates = candidates_of(connection, experiment.id)
     if not accepts_candidates(connection, experiment):
-        return PoolState(tuple(candidates), 0, (), 0)
+        return PoolState(tuple(candidates), 0, is_short=False, replaceable=(), observations=0)
     pool_size = experiment.spec.optimizer.pool_size
     if pool_size is None:
         pool_size = max(_LEAST_POOL, open_lease_count(connection, experiment.id))
@@ -80,9 +84,12 @@ def pool_state(connection: Connection, experiment: Experiment) -> PoolState:
     # budget would be measured before anything is learnt from a training.
     in_pool = len(candidates) + measured_ahead_count(connection, experiment.id)
     budget_left = experiment.budget_trials - experiment.trials_created
+    lacking = pool_size - in_pool
+    shortage = max(0, min(budget_left, lacking))
     return PoolState(
         candidates=tuple(candidates),
-        shortage=max(0, min(budget_left, pool_size - in_pool)),
+        shortage=shortage,
+        is_short=shortage > 0 and lacking >= pool_size // _SHARE_ASKED_FOR,
         replaceable=_replaceable(experiment, candidates),
         observations=taught_trial_count(connection, experiment.id),
     )

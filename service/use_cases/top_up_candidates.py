@@ -68,18 +68,18 @@ def suggestion_request(connection: Connection, experiment_id: str) -> SuggestReq
     Where the model's turn has come and results are newer than the pool, `replaceable` carries
     the arms that it may replace, and `count` says how many should stand there: these and what
     the pool lacks. Otherwise all candidates are `pending`.
-    None: the pool lacks nothing and is up to date, no new arm is left, or it is not running.
+    None: the pool lacks little and is up to date, no new arm is left, or it is not running.
     """
     experiment = find_experiment(connection, experiment_id)
     pool = pool_state(connection, experiment)
-    if not pool.shortage and not pool.is_outdated:
+    if not pool.is_short and not pool.is_outdated:
         return None
     trials = trials_of_experiment(connection, experiment.id)
     if pool.is_outdated:
         request = _request(connection, experiment, trials, pool.replaceable, pool.shortage)
         if needs_model(request):
             return request
-    return _request(connection, experiment, trials, (), pool.shortage) if pool.shortage else None
+    return _request(connection, experiment, trials, (), pool.shortage) if pool.is_short else None
 
 
 def history_request(connection: Connection, experiment: Experiment) -> SuggestRequest:

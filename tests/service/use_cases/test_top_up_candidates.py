@@ -45,6 +45,24 @@ def count_wanted(database: Database, experiment_id: str) -> int:
     return 0 if request is None else request.count
 
 
+def test_a_large_pool_is_filled_by_eighths_to_the_end_of_the_budget(database: Database) -> None:
+    spec = worker_spec(budget=20, max_parallel=20)
+    optimizer = spec.optimizer.model_copy(update={"pool_size": 16})
+    experiment_id = created(database, spec.model_copy(update={"optimizer": optimizer}))
+    worker = registered(database, slots=20)
+    assert count_wanted(database, experiment_id) == 16
+    topped_up(database, experiment_id, *range(1, 17))
+    told = []
+    for _ in range(3):
+        surely_claimed(database, worker)
+        told.append(count_wanted(database, experiment_id))
+    assert told == [0, 2, 3]
+    assert len(topped_up(database, experiment_id, *range(21, 24))) == 3
+    surely_claimed(database, worker)
+    surely_claimed(database, worker)
+    assert count_wanted(database, experiment_id) == 1  # all that the budget has left
+
+
 def test_the_pool_follows_the_busy_slots(database: Database) -> None:
     experiment_id = created(database, worker_spec(budget=20, max_parallel=9))
     worker = registered(database, slots=9)
