@@ -35,8 +35,12 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 demo: $(VENV)/.installed-demo ## search the NLU space for real and show the front (about ten minutes)
 	$(BIN)/archfront demo --folder $(DEMO_FOLDER) $(if $(FRESH),--fresh,)
 
-test: $(VENV)/.installed-dev ## run every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# pytest gives 5 where it was asked for no test: one of the two parts may be empty, not both
+test: $(VENV)/.installed-dev ## run every test, those that time something by themselves
+	@beside=0; alone=0; \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not alone' $(PYTEST_ARGS) || beside=$$?; \
+	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || alone=$$?; \
+	case $$beside.$$alone in 0.0|0.5|5.0) ;; *) echo "tests failed: $$beside beside others, $$alone alone"; exit 1;; esac
 
 lint: $(VENV)/.installed-dev ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.alone
+
 
 def started_in(folder: Path) -> list[str]:
     """The command lines of living processes that know of `folder`."""

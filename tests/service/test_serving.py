@@ -226,6 +226,7 @@ def test_a_token_that_was_revoked_is_replaced_at_the_next_start(
     assert len(start().client.list_tokens()) == 2
 
 
+@pytest.mark.alone
 def test_no_answer_waits_for_its_client_to_acknowledge_the_head(start: Start) -> None:
     # A client that asks again at once, as a worker does after a report, acknowledges late.
     address = urlsplit(start().url)

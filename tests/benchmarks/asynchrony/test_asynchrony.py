@@ -13,6 +13,8 @@ from benchmarks.asynchrony.fleet import SimulatedWorker
 from benchmarks.asynchrony.lease_latency import percentile
 from benchmarks.asynchrony.records import keep, text_of, write_table
 
+pytestmark = pytest.mark.alone
+
 FAR_FROM_IDLE_PERCENT = 30.0
 """The bar is 1 % with 20 s trials on a quiet machine; these last 2 s, on whatever machine."""
 

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks.optimizer.cost import load_costs, measure_costs, request_after
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.slow
 def test_a_cost_is_measured_in_a_child_and_kept(tmp_path):

@@ -170,6 +170,7 @@ def test_text_stays_as_it_is_unless_no_database_could_hold_it() -> None:
     assert storable_text("a\x00\ud800b") == "a\ufffd\ufffdb"
 
 
+@pytest.mark.alone
 def test_another_process_gets_its_turn_soon_after_a_long_write(tmp_path: Path) -> None:
     """SQLite's own wait for a lock would look again only every 0.1 s by then."""
     url = f"sqlite:///{tmp_path / 'shared.db'}"

@@ -21,6 +21,8 @@ from workers.measurement.statistics import QuantileEstimate, estimate_quantile
 from workers.measurement.timed_block import Invoke, clocks_for
 from workers.runtimes.registry import find_runtime
 
+pytestmark = pytest.mark.alone
+
 
 def time_fakes(
     device: FakeDevice,

@@ -13,6 +13,8 @@ from service.domain.device import MeasurementSettings
 from workers.measurement.measure import Measured, measure
 from workers.runtimes.registry import RUNTIME_NAMES
 
+pytestmark = pytest.mark.alone
+
 
 class SmallTagger(nn.Module):
     """Token ids (1 x 16, int64) to tags."""

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from workers.measurement.noise import NoiseWatch
+
+pytestmark = pytest.mark.alone
 
 
 def test_noise_is_read_from_this_machine() -> None:

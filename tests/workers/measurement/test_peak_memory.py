@@ -14,6 +14,8 @@ from workers.measurement.peak_memory import (
 )
 from workers.runtimes.registry import find_runtime
 
+pytestmark = pytest.mark.alone
+
 MIB = 2**20
 INPUTS = (torch.randn(1, 512),)
 

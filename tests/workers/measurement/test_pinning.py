@@ -8,6 +8,8 @@ from workers.errors import GrantRefused
 from workers.measurement import pinning
 from workers.measurement.pinning import pinned
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:

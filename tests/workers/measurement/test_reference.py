@@ -17,6 +17,8 @@ from workers.measurement.timed_block import clocks_for
 from workers.runtimes.onnxruntime import OnnxRuntime
 from workers.runtimes.runtime import ExportedNetwork
 
+pytestmark = pytest.mark.alone
+
 
 class CountingRuntime(OnnxRuntime):
     def __init__(self) -> None:

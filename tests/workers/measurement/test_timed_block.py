@@ -11,6 +11,8 @@ from workers.measurement.timed_block import (
     warm_up,
 )
 
+pytestmark = pytest.mark.alone
+
 
 def test_a_steady_network_is_warm_after_two_windows() -> None:
     device = FakeDevice()
