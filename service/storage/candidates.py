@@ -3,16 +3,25 @@
 Whatever changes them runs under the experiment's lock.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, or_, select, update
+from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
 from search_spaces.arm import Arm
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.training_key import training_key
-from service.domain.trial import MANUAL_SOURCE, REPLICATE_SOURCE, TrialStatus
-from service.storage.experiments import raise_data_version, record_change
+from service.domain.trial import (
+    MANUAL_SOURCE,
+    REPLICATE_SOURCE,
+    StageKind,
+    StageStatus,
+    TrialStatus,
+)
+from service.storage.experiments import raise_data_version, record_change, take_trial_numbers
+from service.storage.identifiers import new_id
 from service.storage.tables import experiments, stages, trials
 
 TAUGHT = (TrialStatus.COMPLETED, TrialStatus.INFEASIBLE, TrialStatus.EARLY_STOPPED)
@@ -54,6 +63,66 @@ class Candidate:
     rank: int
     learnt_from: int | None
     is_replaceable: bool
+
+
+def insert_candidates(
+    connection: Connection,
+    experiment: Experiment,
+    proposals: Sequence[Proposal],
+    stage_kinds: Sequence[StageKind],
+    *,
+    now: datetime,
+) -> list[str]:
+    """Adds candidates to the locked experiment, consuming its budget; gives the trials' ids.
+
+    Their first stages are ready, the others wait. As many statements for many as for one, since
+    workers wait for the lock.
+    Raises: BudgetExhausted.
+    """
+    if not proposals:
+        return []
+    numbers = take_trial_numbers(connection, experiment, len(proposals))
+    ids = [new_id("trial") for _ in proposals]
+    connection.execute(
+        insert(trials),
+        [
+            {
+                "id": trial_id,
+                "experiment_id": experiment.id,
+                "number": number,
+                **_arm_columns(experiment, proposal),
+                "status": TrialStatus.CANDIDATE,
+                "source": proposal.source,
+                "note": proposal.note,
+                "pool_rank": proposal.rank,
+                "learnt_from": proposal.learnt_from,
+                "created_at": now,
+            }
+            for trial_id, number, proposal in zip(ids, numbers, proposals, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(stages),
+        [
+            {
+                "id": new_id("stage"),
+                "trial_id": trial_id,
+                "experiment_id": experiment.id,
+                "name": kind,
+                "kind": kind,
+                "position": position,
+                "status": StageStatus.WAITING if position else StageStatus.READY,
+                "epoch": 0,
+                "attempts": 0,
+            }
+            for trial_id in ids
+            for position, kind in enumerate(stage_kinds)
+        ],
+    )
+    for number, proposal in zip(numbers, proposals, strict=True):
+        data = {"source": proposal.source}
+        record_change(connection, experiment.id, "trial_candidate", number, data)
+    return ids
 
 
 def candidates_of(connection: Connection, experiment_id: str) -> list[Candidate]:
@@ -128,14 +197,7 @@ def replace_arm(
     connection: Connection, experiment: Experiment, candidate: Candidate, proposal: Proposal
 ) -> None:
     """Gives a replaceable candidate another arm; its row, number and place in the budget stay."""
-    arm = {
-        "parameters": proposal.arm.parameters,
-        "arm_signature": proposal.arm.signature,
-        "training_key": training_key(
-            experiment.space, proposal.arm, is_replicate=proposal.source == REPLICATE_SOURCE
-        ),
-    }
-    _update(connection, candidate, proposal, arm)
+    _update(connection, candidate, proposal, _arm_columns(experiment, proposal))
     was = {"source": candidate.source, "parameters": candidate.arm.parameters}
     data = {"source": proposal.source, "was": was}
     record_change(connection, experiment.id, "candidate_replaced", candidate.number, data)
@@ -194,3 +256,12 @@ def _update(
     )
     if changed.rowcount != 1 or not candidate.is_replaceable:
         raise RuntimeError(f"trial {candidate.number} is no candidate that may be replaced")
+
+
+def _arm_columns(experiment: Experiment, proposal: Proposal) -> dict[str, Any]:
+    is_replicate = proposal.source == REPLICATE_SOURCE
+    return {
+        "parameters": proposal.arm.parameters,
+        "arm_signature": proposal.arm.signature,
+        "training_key": training_key(experiment.space, proposal.arm, is_replicate=is_replicate),
+    }

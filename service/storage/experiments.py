@@ -235,27 +235,27 @@ def running_experiments_with_budget(connection: Connection) -> list[str]:
     return list(connection.scalars(query))
 
 
-def take_trial_number(connection: Connection, experiment: Experiment) -> int:
-    """The next trial's number; the budget is consumed in the same statement.
+def take_trial_numbers(connection: Connection, experiment: Experiment, count: int) -> range:
+    """The next trials' numbers; the budget is consumed in the same statement.
 
-    Raises: BudgetExhausted.
+    Raises: BudgetExhausted if it has not room for all of them.
     """
-    number = connection.scalar(
+    created = connection.scalar(
         update(experiments)
         .where(
             experiments.c.id == experiment.id,
-            experiments.c.trials_created < experiments.c.budget_trials,
+            experiments.c.trials_created + count <= experiments.c.budget_trials,
         )
-        .values(trials_created=experiments.c.trials_created + 1)
-        .returning(experiments.c.trials_created - 1)
+        .values(trials_created=experiments.c.trials_created + count)
+        .returning(experiments.c.trials_created)
     )
-    if number is None:
+    if created is None:
         raise BudgetExhausted(
             f"All {experiment.budget_trials} trials of {experiment.spec.name!r} have been created.",
             field="budget.trials",
             remedy="Raise the budget.",
         )
-    return int(number)
+    return range(int(created) - count, int(created))
 
 
 def trial_counts(

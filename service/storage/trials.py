@@ -20,85 +20,20 @@ from sqlalchemy import (
     update,
 )
 
-from search_spaces.arm import Arm
 from service.domain.errors import TrialNotFound
-from service.domain.experiment import Experiment
 from service.domain.measurement import Measurement
-from service.domain.training_key import training_key
 from service.domain.trial import (
-    REPLICATE_SOURCE,
     Stage,
-    StageKind,
     StageStatus,
     Trial,
     TrialStatus,
     next_status,
 )
 from service.storage.columns import storable_text
-from service.storage.experiments import record_change, take_trial_number
-from service.storage.identifiers import new_id
+from service.storage.experiments import record_change
 from service.storage.tables import attempts, measurements, stages, trials
 
 _LARGEST_NUMBER = 2**31 - 1
-
-
-def insert_candidate(
-    connection: Connection,
-    experiment: Experiment,
-    arm: Arm,
-    stage_kinds: Sequence[StageKind],
-    *,
-    source: str,
-    note: dict[str, Any],
-    now: datetime,
-    rank: int = 0,
-    learnt_from: int | None = None,
-) -> str:
-    """Adds a candidate of the locked experiment, consuming its budget; gives the trial's id.
-
-    Its first stage is ready, the others wait.
-    rank, learnt_from: see `service.storage.candidates`.
-    Raises: BudgetExhausted.
-    """
-    number = take_trial_number(connection, experiment)
-    trial_id = new_id("trial")
-    connection.execute(
-        insert(trials).values(
-            id=trial_id,
-            experiment_id=experiment.id,
-            number=number,
-            parameters=arm.parameters,
-            arm_signature=arm.signature,
-            training_key=training_key(
-                experiment.space, arm, is_replicate=source == REPLICATE_SOURCE
-            ),
-            status=TrialStatus.CANDIDATE,
-            source=source,
-            note=note,
-            pool_rank=rank,
-            learnt_from=learnt_from,
-            created_at=now,
-        )
-    )
-    connection.execute(
-        insert(stages),
-        [
-            {
-                "id": new_id("stage"),
-                "trial_id": trial_id,
-                "experiment_id": experiment.id,
-                "name": kind,
-                "kind": kind,
-                "position": position,
-                "status": StageStatus.WAITING if position else StageStatus.READY,
-                "epoch": 0,
-                "attempts": 0,
-            }
-            for position, kind in enumerate(stage_kinds)
-        ],
-    )
-    record_change(connection, experiment.id, "trial_candidate", number, {"source": source})
-    return trial_id
 
 
 def set_trial_status(
@@ -244,6 +179,11 @@ def trial_by_id(connection: Connection, trial_id: str) -> Trial:
         list(connection.execute(_STAGES_BY_ID, which)),
         list(connection.execute(_MEASUREMENTS_BY_ID, which)),
     )
+
+
+def trials_by_ids(connection: Connection, trial_ids: Sequence[str]) -> list[Trial]:
+    """The trials of these ids, which exist, in the order of their numbers."""
+    return load_trials(connection, trials.c.id.in_(trial_ids)) if trial_ids else []
 
 
 def statuses_of(connection: Connection, stage_id: str) -> tuple[TrialStatus, StageStatus]:

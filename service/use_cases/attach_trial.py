@@ -7,9 +7,10 @@ from service.domain.errors import ArmOutsideSearchSpace, TransitionRefused
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import MANUAL_SOURCE, Trial
 from service.schemas.trials import AttachRequest
+from service.storage.candidates import Proposal, insert_candidates
 from service.storage.clock import database_now
 from service.storage.experiments import find_experiment, lock_experiment, set_experiment_status
-from service.storage.trials import insert_candidate, trial_by_id
+from service.storage.trials import trial_by_id
 from service.use_cases.check_measurements import check_measurements, require_metrics
 from service.use_cases.record_by_hand import record_by_hand
 from service.use_cases.share_trainings import share_trainings
@@ -35,15 +36,9 @@ def attach_trial(connection: Connection, experiment_id: str, request: AttachRequ
     if has_results and request.infeasible_reason is None:
         require_metrics(experiment, found)
     now = database_now(connection)
-    trial_id = insert_candidate(
-        connection,
-        experiment,
-        arm,
-        ("external",) if has_results else stage_kinds(experiment),
-        source=MANUAL_SOURCE,
-        note={},
-        now=now,
-    )
+    kinds = ("external",) if has_results else stage_kinds(experiment)
+    by_hand = Proposal(arm, MANUAL_SOURCE, {})
+    (trial_id,) = insert_candidates(connection, experiment, [by_hand], kinds, now=now)
     if experiment.status is ExperimentStatus.COMPLETED:
         # It had ended without spending its budget, for want of new arms.
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)

@@ -19,7 +19,7 @@ from service.storage.claims import lacks_beginning
 from service.storage.experiments import record_change
 from service.storage.trials import known_signatures
 from service.use_cases.candidate_pool import accepts_candidates
-from service.use_cases.top_up_candidates import insert_proposal, suggestion_request
+from service.use_cases.top_up_candidates import insert_proposals, suggestion_request
 
 FALLBACK_EVENT = "suggester_fallback"
 
@@ -50,7 +50,7 @@ def add_instant_candidate(connection: Connection, experiment: Experiment) -> boo
     proposal = _proposal(connection, experiment)
     if proposal is None:
         return False
-    trial = insert_proposal(connection, experiment, proposal)
+    (trial,) = insert_proposals(connection, experiment, [proposal])
     if trial.source == FALLBACK_SOURCE:
         record_change(connection, experiment.id, FALLBACK_EVENT, trial.number, trial.note)
     return True

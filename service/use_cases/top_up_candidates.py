@@ -17,6 +17,7 @@ from service.storage.candidates import (
     Candidate,
     Proposal,
     confirm_arm,
+    insert_candidates,
     pass_over,
     replace_arm,
 )
@@ -31,9 +32,8 @@ from service.storage.experiments import (
 )
 from service.storage.repeated_arms import repeatable_trials, running_signatures
 from service.storage.trials import (
-    insert_candidate,
     known_signatures,
-    trial_by_id,
+    trials_by_ids,
     trials_of_experiment,
 )
 from service.use_cases.advance_trial import complete_experiment_if_done
@@ -104,7 +104,7 @@ def add_candidates(
     pool = pool_state(connection, experiment)
     rank, learnt_from = (LAST_RANK, None) if stand_in else (0, pool.observations)
     new = _new_proposals(connection, experiment, suggestions, repeat(rank), learnt_from)
-    return [insert_proposal(connection, experiment, one) for one in new[: pool.shortage]]
+    return insert_proposals(connection, experiment, new[: pool.shortage])
 
 
 def renew_pool(
@@ -150,8 +150,7 @@ def renew_pool(
         last = first_rank + len(suggestions)
         pass_over(connection, candidate, rank=last, learnt_from=learnt_from)
     rest = new[len(places) :][: pool.shortage]
-    added = [insert_proposal(connection, experiment, one).number for one in rest]
-    share_trainings(connection, experiment)
+    added = [trial.number for trial in insert_proposals(connection, experiment, rest)]
     replaced = tuple(place.number for place in places)
     change = PoolChange(tuple(added), replaced, tuple(kept))
     if asked_about and not change.is_nothing:
@@ -160,21 +159,14 @@ def renew_pool(
     return change
 
 
-def insert_proposal(connection: Connection, experiment: Experiment, proposal: Proposal) -> Trial:
-    """A new candidate of the locked experiment, which consumes budget. Raises: BudgetExhausted."""
-    trial_id = insert_candidate(
-        connection,
-        experiment,
-        proposal.arm,
-        stage_kinds(experiment),
-        source=proposal.source,
-        note=proposal.note,
-        now=database_now(connection),
-        rank=proposal.rank,
-        learnt_from=proposal.learnt_from,
-    )
+def insert_proposals(
+    connection: Connection, experiment: Experiment, proposals: Sequence[Proposal]
+) -> list[Trial]:
+    """New candidates of the locked experiment, which consume budget. Raises: BudgetExhausted."""
+    kinds, now = stage_kinds(experiment), database_now(connection)
+    ids = insert_candidates(connection, experiment, proposals, kinds, now=now)
     share_trainings(connection, experiment)
-    return trial_by_id(connection, trial_id)
+    return trials_by_ids(connection, ids)
 
 
 def _new_proposals(

@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy import event
 
 from search_spaces.arm import Arm
 from service.domain.trial_seed import trial_seed
@@ -61,6 +62,22 @@ def test_a_large_pool_is_filled_by_eighths_to_the_end_of_the_budget(database: Da
     surely_claimed(database, worker)
     surely_claimed(database, worker)
     assert count_wanted(database, experiment_id) == 1  # all that the budget has left
+
+
+def test_many_candidates_take_as_many_statements_as_one(database: Database) -> None:
+    spec = worker_spec(budget=20)
+    optimizer = spec.optimizer.model_copy(update={"pool_size": 16})
+    experiment_id = created(database, spec.model_copy(update={"optimizer": optimizer}))
+
+    def statements_for(widths: list[int]) -> int:
+        statements = []
+        with database.write() as connection:
+            event.listen(connection, "before_cursor_execute", lambda *_: statements.append(1))
+            added = add_candidates(connection, experiment_id, [suggestion(w) for w in widths])
+        assert len(added) == len(widths)
+        return len(statements)
+
+    assert statements_for([1]) == statements_for(list(range(2, 14)))
 
 
 def test_the_pool_follows_the_busy_slots(database: Database) -> None:
