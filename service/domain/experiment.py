@@ -82,9 +82,9 @@ class OptimizerSettings(Value):
 
     initial_trials: quasi-random trials before the model proposes (None: 5, and one for every
         eight searched parameters; at most a fifth of the budget, at least 4).
-    pool_size: candidates kept ready, an eighth of them more or less (None: one per busy slot, at
-        least 2). When results come in, the model ranks those that nobody has claimed anew, and
-        replaces the poor ones.
+    pool_size: candidates kept ready; new ones are asked for once an eighth of a large pool is gone
+        (None: one per busy slot, at least 2). When results come in, the model ranks those that
+        nobody has claimed anew, and replaces the poor ones.
     fallback_after_s: who asks while no candidate is ready gets a quasi-random one at once, marked
         `fallback`; above 0, only once the model has given no answer for so long.
     suggestion_limit_s: a model that computes for longer is stopped, and quasi-random candidates

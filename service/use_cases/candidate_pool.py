@@ -20,7 +20,8 @@ from service.storage.experiments import (
 from service.storage.measured_ahead import measured_ahead_count
 
 _LEAST_POOL = 2
-_SHARE_ASKED_FOR = 8
+_PARTS = 8
+"""Of a pool; once one of them is gone, it is asked for."""
 _QUASI_RANDOM = "sobol"
 
 
@@ -89,7 +90,7 @@ def pool_state(connection: Connection, experiment: Experiment) -> PoolState:
     return PoolState(
         candidates=tuple(candidates),
         shortage=shortage,
-        is_short=shortage > 0 and lacking >= pool_size // _SHARE_ASKED_FOR,
+        is_short=shortage > 0 and lacking >= pool_size // _PARTS,
         replaceable=_replaceable(experiment, candidates),
         observations=taught_trial_count(connection, experiment.id),
     )
