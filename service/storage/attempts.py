@@ -3,10 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Connection, Row, bindparam, case, func, select
 
 from service.storage.shared_trainings import shared_attempt_ids
 from service.storage.tables import RECORDED_OUTCOMES, attempts, stages
+
+_LEASE_LOAD = select(
+    select(func.count())
+    .where(attempts.c.worker_id == bindparam("of_worker"), attempts.c.ended_at.is_(None))
+    .scalar_subquery()
+    .label("leases"),
+    select(attempts.c.id)
+    .where(attempts.c.measure_device == bindparam("on_device"), attempts.c.ended_at.is_(None))
+    .exists()
+    .label("is_measuring"),
+)
 
 
 def open_lease_count(connection: Connection, experiment_id: str) -> int:
@@ -31,12 +42,10 @@ def open_lease_counts(connection: Connection, worker_ids: Sequence[str]) -> dict
     return counts
 
 
-def is_measuring(connection: Connection, device: str) -> bool:
-    """Whether a measurement on this device is under way."""
-    query = select(attempts.c.id).where(
-        attempts.c.measure_device == device, attempts.c.ended_at.is_(None)
-    )
-    return connection.execute(query).first() is not None
+def lease_load(connection: Connection, worker_id: str, device: str) -> tuple[int, bool]:
+    """How many leases the worker holds, and whether a measurement on the device is under way."""
+    row = connection.execute(_LEASE_LOAD, {"of_worker": worker_id, "on_device": device}).one()
+    return row.leases, bool(row.is_measuring)
 
 
 def experiments_with_open_leases(connection: Connection) -> list[str]:

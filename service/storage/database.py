@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.domain.errors import InvalidRequest, Unavailable
 from service.storage.clock import CLOCK_OPTION, Clock
@@ -20,6 +21,14 @@ _BUSY_TIMEOUT_S = 30
 _LOOK_AGAIN_S = 0.002
 _CHECKPOINT_PAGES = 20_000
 _WRITES = "archfront_writes"
+
+_ONE_STATE_READ_ONLY = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+"""Of a transaction on PostgreSQL: said in its BEGIN, which costs no statement of its own."""
+
+_TRUSTED_S = 2.0
+"""A connection to PostgreSQL that was used more recently is not asked whether it still lives."""
+
+_USED_AT = "archfront_used_at"
 
 _LAST_FIRST = True
 """The connection used last is used next: a few stay warm, with pages, plans and statements, rather
@@ -46,7 +55,8 @@ class Database:
             )
         self._engine = _sqlite_engine(parsed) if self.is_sqlite else _postgresql_engine(parsed)
         options: dict[str, Any] = {CLOCK_OPTION: clock}
-        self._reader = self._engine.execution_options(**options, **{_WRITES: False})
+        reads: dict[str, Any] = {_WRITES: False} if self.is_sqlite else _ONE_STATE_READ_ONLY
+        self._reader = self._engine.execution_options(**options, **reads)
         self._writer = self._engine.execution_options(**options, **{_WRITES: True})
         # SQLite has one writer; threads of one process queue here instead of polling its lock.
         self._turn = FairLock() if self.is_sqlite else None
@@ -189,7 +199,6 @@ def _postgresql_engine(url: Any) -> Engine:
         max_overflow=20,
         pool_timeout=_BUSY_TIMEOUT_S,
         pool_use_lifo=_LAST_FIRST,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": 10,
             # Bounded waits: a stuck lock or a client gone silent must not stop the others.
@@ -197,9 +206,19 @@ def _postgresql_engine(url: Any) -> Engine:
         },
     )
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get(_WRITES, True):
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    # What `pool_pre_ping` does, without asking twice in every request of a busy server.
+    @event.listens_for(engine, "checkin")
+    def _note_use(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(dbapi_connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or time.monotonic() - used_at < _TRUSTED_S:
+            return
+        try:
+            engine.dialect.do_ping(dbapi_connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
     return engine

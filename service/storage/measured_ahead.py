@@ -1,6 +1,6 @@
 """Trials that are measured ahead of a training which has not begun."""
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from service.domain.trial import StageStatus, TrialStatus
 from service.storage.tables import stages, trials
@@ -9,11 +9,18 @@ from service.storage.tables import stages, trials
 def awaits_training(trial_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether the trial has a training that has never begun; see `Trial.awaits_training`."""
     training = stages.alias("training")
-    return exists().where(
-        training.c.trial_id == trial_id,
-        training.c.kind == "train",
-        training.c.epoch == 0,
-        training.c.status.in_([StageStatus.WAITING, StageStatus.READY]),
+    return (
+        select(training.c.id)
+        .where(
+            training.c.trial_id == trial_id,
+            training.c.kind == "train",
+            training.c.epoch == 0,
+            training.c.status.in_([StageStatus.WAITING, StageStatus.READY]),
+        )
+        # PostgreSQL then looks a trial's stages up by their index. Else it would join all of them,
+        # and go through each for every trial as long as it knows nothing of the tables.
+        .offset(0)
+        .exists()
     )
 
 

@@ -181,6 +181,16 @@ def trial_by_id(connection: Connection, trial_id: str) -> Trial:
     )
 
 
+def unmeasured_trial_by_id(connection: Connection, trial_id: str) -> Trial:
+    """The trial of this id, which exists, without its measurements: a query less."""
+    which = {"of_trial": trial_id}
+    return _as_trial(
+        connection.execute(_TRIAL_BY_ID, which).one(),
+        list(connection.execute(_STAGES_BY_ID, which)),
+        [],
+    )
+
+
 def trials_by_ids(connection: Connection, trial_ids: Sequence[str]) -> list[Trial]:
     """The trials of these ids, which exist, in the order of their numbers."""
     return load_trials(connection, trials.c.id.in_(trial_ids)) if trial_ids else []

@@ -12,7 +12,7 @@ from service.domain.trial import Stage, StageStatus, Trial
 from service.domain.trial_seed import trial_seed
 from service.schemas.leases import InputArtifact, LeaseGrant
 from service.storage.attempt_records import artifacts_of
-from service.storage.attempts import is_measuring, open_lease_counts, recorded_attempt_ids
+from service.storage.attempts import lease_load, recorded_attempt_ids
 from service.storage.claims import (
     experiments_with_empty_pool,
     experiments_with_work,
@@ -22,7 +22,7 @@ from service.storage.claims import (
 from service.storage.clock import database_now
 from service.storage.experiments import find_experiment, lock_experiment
 from service.storage.leases import open_lease
-from service.storage.trials import trial_by_id
+from service.storage.trials import unmeasured_trial_by_id
 from service.storage.workers import WorkerRow, lock_device, lock_worker, note_seen
 from service.use_cases.advance_trial import begin_attempt, stage_of
 from service.use_cases.instant_candidate import add_instant_candidate
@@ -52,12 +52,13 @@ def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> Le
     note_seen(connection, worker_id)
     if worker.status == "draining":
         return None
-    if open_lease_counts(connection, [worker_id])[worker_id] >= worker.slots:
-        return None
-    device_is_free = False
-    if "measure" in worker.stages:
+    measures = "measure" in worker.stages
+    if measures:
         lock_device(connection, worker.device)
-        device_is_free = not is_measuring(connection, worker.device)
+    leases, is_measuring = lease_load(connection, worker_id, worker.device)
+    if leases >= worker.slots:
+        return None
+    device_is_free = measures and not is_measuring
     which = work_for(worker, device_is_free=device_is_free)
     for experiment_id in experiments_with_work(connection, which):
         grant = _claim_in(connection, experiment_id, worker, which, times)
@@ -105,7 +106,7 @@ def _claim_in(
             attempt.rollback()
         return None
     trial_id, stage_id = found
-    trial = trial_by_id(connection, trial_id)
+    trial = unmeasured_trial_by_id(connection, trial_id)
     stage = next(stage for stage in trial.stages if stage.id == stage_id)
     now = database_now(connection)
     lease = open_lease(

@@ -43,5 +43,7 @@ def test_running_trials_are_counted_once_though_postgresql_knows_nothing_of_the_
             (explained,) = json.loads(found) if isinstance(found, str) else found
             counts = [part for part in parts(explained["Plan"]) if "Aggregate" in part["Node Type"]]
             assert {part["Actual Loops"] for part in counts} == {1}
+            scanned = [each for each in parts(explained["Plan"]) if each["Node Type"] == "Seq Scan"]
+            assert all(each["Actual Loops"] == 1 for each in scanned)
     assert len(counting) == 2
     database.dispose()

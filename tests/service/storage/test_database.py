@@ -112,9 +112,9 @@ def test_a_lease_expires_by_the_databases_own_clock(database: Database) -> None:
     topped_up(database, experiment_id, 1)
     worker = registered(database)
     with database.write() as connection:
-        assert lease_trial(connection, worker, LeaseTimes(ttl_s=0.2)) is not None
+        assert lease_trial(connection, worker, LeaseTimes(ttl_s=1.0)) is not None
         assert reap_leases(connection) == 0
-    time.sleep(0.3)
+    time.sleep(1.1)
     with database.write() as connection:
         assert reap_leases(connection) == 1
 
@@ -225,3 +225,25 @@ def test_one_after_another_uses_the_connection_that_is_warm(database: Database) 
         with database.read() as connection:
             used.append(driver(connection))
     assert all(each is used[0] for each in used)
+
+
+@pytest.mark.parametrize("trusted_s", [0.0, 3600.0])
+def test_a_connection_that_died_in_the_pool_costs_one_request_at_most(
+    fresh_databases, monkeypatch: pytest.MonkeyPatch, trusted_s: float
+) -> None:
+    monkeypatch.setattr("service.storage.database._TRUSTED_S", trusted_s)
+    url = fresh_databases.postgresql_url()
+    database, other = Database(url), Database(url)
+    assert names(database) == []
+    with other.write() as connection:
+        ended = connection.scalars(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> :own"),
+            {"own": connection.scalar(text("SELECT pg_backend_pid()"))},
+        )
+        assert any(ended)
+    if trusted_s:  # used a moment ago: it is taken to live
+        with pytest.raises(Unavailable):
+            names(database)
+    assert names(database) == []
+    for each in (database, other):
+        each.dispose()
