@@ -35,10 +35,12 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 demo: $(VENV)/.installed-demo ## search the NLU space for real and show the front (about ten minutes)
 	$(BIN)/archfront demo --folder $(DEMO_FOLDER) $(if $(FRESH),--fresh,)
 
-# pytest gives 5 where it was asked for no test: one of the two parts may be empty, not both
+# pytest gives 5 where it was asked for no test: one of the two parts may be empty, not both;
+# and 2 where it was interrupted
 test: $(VENV)/.installed-dev ## run every test, those that time something by themselves
 	@beside=0; alone=0; \
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not alone' $(PYTEST_ARGS) || beside=$$?; \
+	[ $$beside -ne 2 ] || exit 2; \
 	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || alone=$$?; \
 	case $$beside.$$alone in 0.0|0.5|5.0) ;; *) echo "tests failed: $$beside beside others, $$alone alone"; exit 1;; esac
 

@@ -129,11 +129,11 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS
         # Beside the first requests: the first claim is not to pay for the imports.
-        warm = asyncio.create_task(asyncio.to_thread(warm_up))
+        app.state.warm = asyncio.create_task(asyncio.to_thread(warm_up))
         times = settings.times
         async with reaping(database, times), stopping_early(database, times.reap_s):
             yield
-        await warm
+        await app.state.warm
         close_waiting(app)
         if dispose:
             database.dispose()

@@ -1,5 +1,7 @@
 """`archfront serve` as a process: what was acknowledged survives, and nothing is left running."""
 
+import asyncio
+import gc
 import os
 import signal
 import socket
@@ -13,8 +15,10 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
-from service import local_server
+from service import local_server, serving
 from service.client import Client
 from service.domain.errors import Unauthenticated
 from tests.service.served_api import EXTERNAL_SPEC
@@ -224,6 +228,20 @@ def test_a_token_that_was_revoked_is_replaced_at_the_next_start(
     served.process.terminate()
     assert served.process.wait(30) == 0
     assert len(start().client.list_tokens()) == 2
+
+
+def test_what_is_loaded_is_taken_off_the_collectors_rounds() -> None:
+    async def freeze() -> None:
+        app = FastAPI()
+        app.state.warm = asyncio.create_task(asyncio.sleep(0))
+        await serving._Server(uvicorn.Config(app), app)._freeze_when_warm()
+
+    before = gc.get_freeze_count()
+    try:
+        asyncio.run(freeze())
+        assert gc.get_freeze_count() > before + 10_000
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.alone
