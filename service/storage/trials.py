@@ -202,6 +202,12 @@ def statuses_of(connection: Connection, stage_id: str) -> tuple[TrialStatus, Sta
     return TrialStatus(trial_status), StageStatus(stage_status)
 
 
+def stop_requested_of(connection: Connection, trial_id: str) -> str | None:
+    """Whether the trial, which exists, was told to `stop` or to `cancel`; None: to go on."""
+    stop_requested: str | None = connection.scalar(_STOP_REQUESTED, {"of_trial": trial_id})
+    return stop_requested
+
+
 def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> list[Trial]:
     """The trials that meet the conditions (on `trials`), with stages and measurements.
 
@@ -258,6 +264,7 @@ _STATUSES = (
     .join(stages, stages.c.trial_id == trials.c.id)
     .where(stages.c.id == bindparam("of_stage"))
 )
+_STOP_REQUESTED = select(trials.c.stop_requested).where(trials.c.id == bindparam("of_trial"))
 _MEASUREMENT_ROWS = select(measurements).order_by(measurements.c.metric)
 _TRIAL_BY_ID = select(trials).where(trials.c.id == bindparam("of_trial"))
 _STAGES_BY_ID = _STAGE_ROWS.where(stages.c.trial_id == bindparam("of_trial"))

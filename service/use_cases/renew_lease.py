@@ -12,7 +12,7 @@ from service.storage.attempt_records import append_curve_points, append_log
 from service.storage.clock import database_now
 from service.storage.experiments import lock_experiment, raise_data_version
 from service.storage.leases import find_lease, lease_lost, renew
-from service.storage.trials import trial_by_id
+from service.storage.trials import stop_requested_of, trial_by_id
 from service.storage.workers import note_seen
 from service.use_cases.advance_trial import end_attempt, end_stopped_trial
 
@@ -33,7 +33,7 @@ def renew_lease(
     now = database_now(connection)
     if lease.worker_id is not None:
         note_seen(connection, lease.worker_id)
-    stop_requested = trial_by_id(connection, lease.trial_id).stop_requested
+    stop_requested = stop_requested_of(connection, lease.trial_id)
     if heartbeat.curve or heartbeat.log or stop_requested == "cancel":
         lock_experiment(connection, lease.experiment_id)
         lease = find_lease(connection, lease_id)
