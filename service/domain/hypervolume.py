@@ -104,7 +104,8 @@ class _Stairs:
         for right, covered in zip(
             [*firsts[begin:end], first], [*seconds[begin:end], floor], strict=True
         ):
-            gain += (right - left) * (second - covered)
+            # Of halves: a difference of two floats may lie beyond the range of one.
+            gain += 4.0 * ((right / 2 - left / 2) * (second / 2 - covered / 2))
             left = right
         firsts[begin:end], seconds[begin:end] = [first], [second]
         return gain

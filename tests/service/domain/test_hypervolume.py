@@ -1,5 +1,6 @@
 import itertools
 import math
+import sys
 import time
 
 import numpy as np
@@ -111,3 +112,9 @@ def test_ten_thousand_points_in_two_objectives_take_seconds_at_most(shape):
 def test_a_box_overflows_only_if_its_volume_does():
     growing = GrowingHypervolume(np.zeros(3))
     assert growing.add(np.array([1e200, 1e200, 1e-100])) == pytest.approx(1e300)
+
+
+def test_an_edge_overflows_only_if_the_area_does():
+    largest = sys.float_info.max
+    growing = GrowingHypervolume(np.array([0.0, -largest]))
+    assert growing.add(np.array([0.25, largest])) == pytest.approx(largest / 2)
