@@ -171,23 +171,13 @@ def known_signatures(
     return set(connection.scalars(query))
 
 
-def trial_by_id(connection: Connection, trial_id: str) -> Trial:
-    """The trial of this id, which exists."""
+def trial_by_id(connection: Connection, trial_id: str, *, with_measurements: bool = True) -> Trial:
+    """The trial of this id, which exists; without its measurements for a query less."""
     which = {"of_trial": trial_id}
     return _as_trial(
         connection.execute(_TRIAL_BY_ID, which).one(),
         list(connection.execute(_STAGES_BY_ID, which)),
-        list(connection.execute(_MEASUREMENTS_BY_ID, which)),
-    )
-
-
-def unmeasured_trial_by_id(connection: Connection, trial_id: str) -> Trial:
-    """The trial of this id, which exists, without its measurements: a query less."""
-    which = {"of_trial": trial_id}
-    return _as_trial(
-        connection.execute(_TRIAL_BY_ID, which).one(),
-        list(connection.execute(_STAGES_BY_ID, which)),
-        [],
+        list(connection.execute(_MEASUREMENTS_BY_ID, which)) if with_measurements else [],
     )
 
 

@@ -22,7 +22,7 @@ from service.storage.claims import (
 from service.storage.clock import database_now
 from service.storage.experiments import find_experiment, lock_experiment
 from service.storage.leases import open_lease
-from service.storage.trials import unmeasured_trial_by_id
+from service.storage.trials import trial_by_id
 from service.storage.workers import WorkerRow, lock_device, lock_worker, note_seen
 from service.use_cases.advance_trial import begin_attempt, stage_of
 from service.use_cases.instant_candidate import add_instant_candidate
@@ -106,7 +106,7 @@ def _claim_in(
             attempt.rollback()
         return None
     trial_id, stage_id = found
-    trial = unmeasured_trial_by_id(connection, trial_id)
+    trial = trial_by_id(connection, trial_id, with_measurements=False)
     stage = next(stage for stage in trial.stages if stage.id == stage_id)
     now = database_now(connection)
     lease = open_lease(
