@@ -230,16 +230,22 @@ def test_a_token_that_was_revoked_is_replaced_at_the_next_start(
     assert len(start().client.list_tokens()) == 2
 
 
-def test_what_is_loaded_is_taken_off_the_collectors_rounds() -> None:
-    async def freeze() -> None:
+def test_what_is_loaded_at_the_start_is_taken_off_the_collectors_rounds() -> None:
+    before = gc.get_freeze_count()
+
+    async def serve() -> None:
         app = FastAPI()
         app.state.warm = asyncio.create_task(asyncio.sleep(0))
-        await serving._Server(uvicorn.Config(app), app)._freeze_when_warm()
+        server = serving._Server(uvicorn.Config(app, port=0, log_config=None), app)
+        served = asyncio.create_task(server.serve())
+        async with asyncio.timeout(30):
+            while gc.get_freeze_count() < before + 10_000:
+                await asyncio.sleep(0.01)
+        server.should_exit = True
+        await served
 
-    before = gc.get_freeze_count()
     try:
-        asyncio.run(freeze())
-        assert gc.get_freeze_count() > before + 10_000
+        asyncio.run(serve())
     finally:
         gc.unfreeze()
 
