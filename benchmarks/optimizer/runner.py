@@ -14,6 +14,7 @@ from benchmarks.optimizer.peers.registry import PEER_NAMES, start
 from benchmarks.optimizer.problems.registry import find_problem
 from benchmarks.optimizer.records import RESULTS_FOLDER, Run, keep_run, load_runs
 from benchmarks.optimizer.runs import steps
+from benchmarks.source_commit import ROOT, commit_of
 from workers.environment import machine_profile
 
 ONE_THREAD = dict.fromkeys(
@@ -23,7 +24,6 @@ ONE_THREAD = dict.fromkeys(
 
 _PACKAGES = ("ax-platform", "botorch", "gpytorch", "moocore", "numpy", "optuna", "pymoo", "torch")
 _OPTIMIZER = "service/optimizer"
-_ROOT = Path(__file__).parents[2]
 
 
 def run_all(
@@ -95,16 +95,8 @@ def run_here(problem: str, optimizer: str, seed: int, trials: int) -> Run:
 
 
 def present_commit() -> str:
-    """The last commit that touched the optimizer; `+` if it is changed, `` outside git."""
-    commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", _OPTIMIZER)
-    return commit + ("+" if _git("status", "--porcelain", "--", _OPTIMIZER) else "")
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+    """Of the optimizer."""
+    return commit_of(_OPTIMIZER)
 
 
 def _child(
@@ -115,7 +107,7 @@ def _child(
     command += ["--parent", str(os.getpid())]
     return subprocess.run(
         command,
-        cwd=_ROOT,
+        cwd=ROOT,
         env=os.environ | ONE_THREAD,
         capture_output=True,
         text=True,
