@@ -1,17 +1,18 @@
 """What a worker needs of a search space: build an arm's network, feed it, train it.
 
-Importing this module imports no torch.
+Importing this module imports neither torch nor pydantic.
 """
 
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-from search_spaces.arm import Arm
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
+
+    from search_spaces.arm import Arm
 
 
 class ArmInfeasible(Exception):
@@ -27,6 +28,51 @@ class Estimate:
     n: int = 1
 
 
+TrainingState = Mapping[str, Any]
+"""All that a training needs to go on: mappings, lists and tuples of tensors and plain values."""
+
+
+class Checkpoints(Protocol):
+    """Where a training leaves its state from time to time, to go on from elsewhere.
+
+    A recipe may do without: its training then begins anew whenever it was broken off.
+    """
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for `save`; cheap enough to ask after every step."""
+        ...
+
+    def save(self, step: int, state: TrainingState) -> None:
+        """Keeps the state after `step` optimizer steps, all points up to there yielded.
+
+        It holds what the recipe draws from and changes: weights, the optimizer's state, random
+        states, the place in the data. The tensors are copied at once.
+        """
+        ...
+
+    def restoring(self) -> AbstractContextManager[TrainingState | None]:
+        """Gives the state to go on from, if there is one, before the first step.
+
+        The points up to there are known: the recipe yields only later ones. An error within the
+        block means that the state is of no use, and training begins anew.
+        """
+        ...
+
+
+class NoCheckpoints:
+    """Keeps nothing, and has nothing to go on from."""
+
+    is_due = False
+
+    def save(self, step: int, state: TrainingState) -> None:
+        """Nothing."""
+
+    def restoring(self) -> AbstractContextManager[TrainingState | None]:
+        """No state."""
+        return nullcontext()
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and under which seed one arm trains.
@@ -40,6 +86,7 @@ class TrainingContext:
     cache_folder: Path
     work_folder: Path
     max_steps: int | None = None
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
 
 
 @dataclass(frozen=True)
@@ -65,7 +112,7 @@ class Recipe(Protocol):
     All three are deterministic in (arm, seed) on one machine and number of threads.
     """
 
-    def build(self, arm: Arm) -> "torch.nn.Module":
+    def build(self, arm: "Arm") -> "torch.nn.Module":
         """The arm's network as it is deployed, in eval mode, its weights not yet trained.
 
         After `load_state_dict` of a trained network's weights it gives the same answers.
@@ -74,7 +121,7 @@ class Recipe(Protocol):
         ...
 
     def example_inputs(
-        self, arm: Arm, count: int, context: TrainingContext
+        self, arm: "Arm", count: int, context: TrainingContext
     ) -> "list[tuple[torch.Tensor, ...]]":
         """`count` real inputs as the device would see them (batch 1), all of one shape.
 
@@ -83,11 +130,12 @@ class Recipe(Protocol):
         ...
 
     def train(
-        self, arm: Arm, context: TrainingContext
+        self, arm: "Arm", context: TrainingContext
     ) -> Generator[CurvePoint, None, TrainedNetwork]:
         """Trains the arm; yields points of its learning curves and returns the network.
 
-        The caller may stop between two points (`close()`).
+        The caller may stop between two points (`close()`). Gone on from `context.checkpoints`,
+        the training ends as if it had never been broken off.
         Raises: ArmInfeasible if training diverges.
         """
         ...
@@ -102,7 +150,7 @@ class NestedRecipe(Recipe, Protocol):
     """
 
     def evaluate(
-        self, arm: Arm, network: "torch.nn.Module", context: TrainingContext
+        self, arm: "Arm", network: "torch.nn.Module", context: TrainingContext
     ) -> Mapping[str, Estimate]:
         """The space's metrics of the measure stage, for the arm's network with trained weights.
 

@@ -25,7 +25,7 @@ class SearchSpace(Value):
     `version` rises whenever equal arms would no longer give comparable results.
     `metrics` are those of its `train` stage, and those of its `measure` stage that depend on
     evaluation parameters (given by `NestedRecipe.evaluate`); every space also gives
-    `TRAINED_METRICS` and `MEASURED_METRICS`.
+    `TRAINED_METRICS` and `MEASURED_METRICS`, and `OPTIONAL_METRICS` where an experiment asks.
     `baseline` is the hand-made arm a front is expected to beat.
     `measures_untrained`: whether a network with weights of no meaning measures like the trained
     one, because shapes alone decide its speed. Its arms can then be measured before a training

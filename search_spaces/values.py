@@ -33,3 +33,13 @@ Name = Annotated[
     StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.\-]*$", min_length=1, max_length=200),
 ]
 """A letter, then letters, digits, `_`, `.` or `-`; it is used in addresses and file names."""
+
+MetricName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z][A-Za-z0-9_.\-]*(@[A-Za-z][A-Za-z0-9_.\-]*)?$",
+        min_length=1,
+        max_length=200,
+    ),
+]
+"""A name, and where it tells of one device, `@` and the name of that: `latency_ms@rpi5`."""

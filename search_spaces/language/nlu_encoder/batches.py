@@ -1,7 +1,8 @@
 """The commands as tensors, and training batches of commands of like length."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,19 +52,61 @@ class CommandTensors:
         for rows in torch.split(torch.arange(len(self)), size):
             yield self.take(rows)
 
-    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def shuffled(self, size: int, generator: torch.Generator) -> "ShuffledBatches":
         """Batches of `size` without end; each pass visits every command at most once.
 
         Commands of like length meet, so that little is padding; no batch is longer than its
         longest command.
         """
-        size = min(size, len(self))
-        while True:
-            batches: list[Tensor] = []
-            order = torch.randperm(len(self), generator=generator)
-            for pool in torch.split(order, size * _BATCHES_PER_POOL):
-                by_length = pool[self._lengths[pool].argsort(stable=True)]
-                batches += [rows for rows in torch.split(by_length, size) if len(rows) == size]
-            for place in torch.randperm(len(batches), generator=generator).tolist():
-                rows = batches[place]
-                yield self.take(rows, int(self._lengths[rows].max()))
+        return ShuffledBatches(self, min(size, len(self)), generator)
+
+    def mixed(self, size: int, generator: torch.Generator) -> list[Tensor]:
+        """The rows of one pass's batches, in their order."""
+        batches: list[Tensor] = []
+        order = torch.randperm(len(self), generator=generator)
+        for pool in torch.split(order, size * _BATCHES_PER_POOL):
+            by_length = pool[self._lengths[pool].argsort(stable=True)]
+            batches += [rows for rows in torch.split(by_length, size) if len(rows) == size]
+        places = torch.randperm(len(batches), generator=generator).tolist()
+        return [batches[place] for place in places]
+
+    def longest(self, rows: Tensor) -> int:
+        """Words of the longest command among these rows."""
+        return int(self._lengths[rows].max())
+
+
+class ShuffledBatches(Iterator[Batch]):
+    """See `CommandTensors.shuffled`. Its state tells where in which pass it is."""
+
+    def __init__(self, commands: CommandTensors, size: int, generator: torch.Generator) -> None:
+        self._commands = commands
+        self._size = size
+        self._generator = generator
+        self._began = generator.get_state()
+        self._pass: list[Tensor] | None = None
+        self._drawn = 0
+
+    def __next__(self) -> Batch:
+        if self._pass is None or self._drawn == len(self._pass):
+            self._began = self._generator.get_state()
+            self._pass = self._commands.mixed(self._size, self._generator)
+            self._drawn = 0
+        rows = self._pass[self._drawn]
+        self._drawn += 1
+        return self._commands.take(rows, self._commands.longest(rows))
+
+    def state(self) -> Mapping[str, Any]:
+        """Where it is, its generator's state included, which others may have drawn from."""
+        return {
+            "began": self._began,
+            "drawn": self._drawn,
+            "generator": self._generator.get_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        self._began, self._drawn = state["began"], state["drawn"]
+        self._generator.set_state(self._began)
+        # Before the first batch there is no pass yet, and nothing was drawn for one.
+        self._pass = self._commands.mixed(self._size, self._generator) if self._drawn else None
+        self._generator.set_state(state["generator"])

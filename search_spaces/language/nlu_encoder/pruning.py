@@ -1,6 +1,6 @@
 """From the trained parent to the deployed network: layers, heads, neurons, then single weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -152,3 +152,12 @@ class WeightMasks:
         """Sets to zero what the masks drop."""
         for masked in self._masked:
             masked.weight.mul_(masked.mask)
+
+    def state(self) -> list[Tensor]:
+        """The masks as they are, always in the same order."""
+        return [masked.mask for masked in self._masked]
+
+    def restore(self, masks: Sequence[Tensor]) -> None:
+        """Takes over the masks of the same network in the midst of its training."""
+        for masked, mask in zip(self._masked, masks, strict=True):
+            masked.mask = mask

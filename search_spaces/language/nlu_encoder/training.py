@@ -1,19 +1,20 @@
 """Trains the parent, prunes it to the deployed network and trains that to recover."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from search_spaces.arm import Arm
 from search_spaces.compression.schedules import cubic_sparsity
-from search_spaces.language.nlu_encoder.batches import IGNORED_TAG, Batch, CommandTensors
+from search_spaces.language.nlu_encoder.batches import CommandTensors
 from search_spaces.language.nlu_encoder.commands import CommandData, load_commands
 from search_spaces.language.nlu_encoder.frames import score
 from search_spaces.language.nlu_encoder.network import (
@@ -22,6 +23,7 @@ from search_spaces.language.nlu_encoder.network import (
     CommandEncoder,
     EncoderShape,
 )
+from search_spaces.language.nlu_encoder.phase import Phase
 from search_spaces.language.nlu_encoder.pruning import WeightMasks, prunes, shrink
 from search_spaces.recipe import (
     ArmInfeasible,
@@ -30,6 +32,7 @@ from search_spaces.recipe import (
     Recipe,
     TrainedNetwork,
     TrainingContext,
+    TrainingState,
 )
 
 SEEN_COMMANDS = 32_768
@@ -37,7 +40,6 @@ SEEN_COMMANDS = 32_768
 
 _POINTS = 20  # of the learning curve
 _POINTS_PER_VALIDATION = 5
-_GRADIENT_NORM = 1.0
 _CALIBRATION_COMMANDS = 256
 _SPARSIFYING_SHARE = 0.6  # of the recovery: the masks rise, then the rest trains under fixed masks
 _REMAKES = 30  # of the masks, while they rise
@@ -53,57 +55,6 @@ def _data(cache_folder: Path) -> CommandData:
             f"{TAG_COUNT}; install the version that archfront[language] names"
         )
     return data
-
-
-def _rate_factor(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then linear decay; never 0 at a step that is taken."""
-    rise = (step + 1) / (warmup + 1)
-    return min(rise, 1.0) * (steps - step) / steps
-
-
-class _Phase:
-    """Optimizer steps of one network under one schedule of the learning rate."""
-
-    def __init__(self, network: CommandEncoder, arm: Arm, steps: int, peak_rate: float) -> None:
-        given = arm.parameters
-        self.network = network
-        self._steps = steps
-        self._peak_rate = peak_rate
-        self._warmup = int(float(given["warmup_share"]) * steps)
-        self._smoothing = float(given["label_smoothing"])
-        self._slot_weight = float(given["slot_loss_weight"])
-        matrices = [weight for weight in network.parameters() if weight.ndim > 1]
-        vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": float(given["weight_decay"])},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=peak_rate,
-            fused=True,
-        )
-
-    def _loss(self, batch: Batch) -> Tensor:
-        intent_scores, tag_scores = self.network(batch.ngrams)
-        intent_loss = cross_entropy(intent_scores, batch.intents, label_smoothing=self._smoothing)
-        slot_loss = cross_entropy(
-            tag_scores.flatten(0, 1),
-            batch.tags.flatten(),
-            ignore_index=IGNORED_TAG,
-            label_smoothing=self._smoothing,
-        )
-        return intent_loss + self._slot_weight * slot_loss
-
-    def step(self, number: int, batch: Batch) -> float:
-        """One optimizer step; gives its loss."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._peak_rate * _rate_factor(number, self._steps, self._warmup)
-        loss = self._loss(batch)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
-        self._optimizer.step()
-        return loss.item()
 
 
 class _Curve:
@@ -133,12 +84,26 @@ class _Curve:
         return fmean(self.losses[-self._every :])
 
 
+@dataclass
+class _Stand:
+    """Where a training is: the phase under way, how many of its steps are done, what it needs.
+
+    masks: of the recovery; None while the parent trains. dropped: the layers taken out for it.
+    """
+
+    phase: Phase
+    done: int = 0
+    masks: WeightMasks | None = None
+    dropped: tuple[int, ...] = ()
+
+
 class _Run:
     """One training of one arm."""
 
     def __init__(self, arm: Arm, context: TrainingContext) -> None:
         self._arm = arm
         self._data = _data(context.cache_folder)
+        self._checkpoints = context.checkpoints
         self._buckets = int(arm.parameters["embedding_buckets"])
         self._training = CommandTensors(self._data, self._data.training, self._buckets)
         self._validation = CommandTensors(self._data, self._data.validation, self._buckets)
@@ -146,7 +111,7 @@ class _Run:
         planned = SEEN_COMMANDS // batch_size
         self._steps = planned if context.max_steps is None else min(planned, context.max_steps)
         self._order = torch.Generator().manual_seed(context.seed)
-        self._batches: Iterator[Batch] = self._training.shuffled(batch_size, self._order)
+        self._batches = self._training.shuffled(batch_size, self._order)
         self._curve = _Curve(self._steps)
 
     def _recovery_steps(self) -> int:
@@ -168,40 +133,83 @@ class _Run:
         yield CurvePoint(step=len(self._curve.losses), metrics=metrics)
         torch.set_rng_state(random_state)
 
-    def train_parent(self, parent: CommandEncoder) -> Generator[CurvePoint, None, None]:
+    def begin(self) -> _Stand:
+        """Before the first step: the parent with fresh weights."""
+        network = CommandEncoder(EncoderShape.of_parent(self._arm))
         steps = self._steps - self._recovery_steps()
-        phase = _Phase(parent, self._arm, steps, float(self._arm.parameters["learning_rate"]))
-        parent.train()
-        for number in range(steps):
-            self._curve.add(phase.step(number, next(self._batches)))
-            yield from self._points(parent)
+        rate = float(self._arm.parameters["learning_rate"])
+        return _Stand(Phase(network, self._arm, steps, rate))
 
-    def shrink(self, parent: CommandEncoder) -> tuple[CommandEncoder, list[int]]:
+    def shrink(self, parent: CommandEncoder) -> _Stand:
+        """Before the recovery: the deployed network with the parent's weights."""
         rows = torch.randperm(len(self._training), generator=self._order)[:_CALIBRATION_COMMANDS]
-        return shrink(parent, self._arm, self._training.take(rows).ngrams)
+        network, dropped = shrink(parent, self._arm, self._training.take(rows).ngrams)
+        return self._recovering(network, tuple(dropped))
 
-    def recover(self, network: CommandEncoder) -> Generator[CurvePoint, None, None]:
-        steps = self._recovery_steps()
+    def _recovering(self, network: CommandEncoder, dropped: tuple[int, ...]) -> _Stand:
         given = self._arm.parameters
         rate = float(given["learning_rate"]) * float(given["recovery_lr_ratio"])
-        phase = _Phase(network, self._arm, steps, rate)
-        masks = WeightMasks(network, self._arm)
-        is_cubic = given["sparsity_schedule"] == "cubic"
+        phase = Phase(network, self._arm, self._recovery_steps(), rate)
+        return _Stand(phase, masks=WeightMasks(network, self._arm), dropped=dropped)
+
+    def go_on(self, state: TrainingState) -> _Stand:
+        """Where the training stood when it gave this state."""
+        if state["masks"] is None:
+            stand = self.begin()
+        else:
+            network = CommandEncoder(EncoderShape.of_deployed(self._arm))
+            stand = self._recovering(network, tuple(state["dropped"]))
+            cast("WeightMasks", stand.masks).restore(state["masks"])
+        stand.phase.restore(state["phase"])
+        stand.done = state["done"]
+        self._curve.losses = list(state["losses"])
+        self._batches.restore(state["batches"])
+        torch.set_rng_state(state["random"])  # last: to build a network draws from it
+        return stand
+
+    def _keep(self, stand: _Stand) -> None:
+        if not self._checkpoints.is_due:
+            return
+        state = {
+            "phase": stand.phase.state(),
+            "done": stand.done,
+            "masks": None if stand.masks is None else stand.masks.state(),
+            "dropped": stand.dropped,
+            "losses": self._curve.losses,
+            "batches": self._batches.state(),
+            "random": torch.get_rng_state(),
+        }
+        self._checkpoints.save(len(self._curve.losses), state)
+
+    def train_parent(self, stand: _Stand) -> Generator[CurvePoint, None, None]:
+        network = stand.phase.network
+        network.train()
+        for number in range(stand.done, stand.phase.steps):
+            self._curve.add(stand.phase.step(number, next(self._batches)))
+            yield from self._points(network)
+            stand.done = number + 1
+            self._keep(stand)
+
+    def recover(self, stand: _Stand, masks: WeightMasks) -> Generator[CurvePoint, None, None]:
+        network, steps = stand.phase.network, stand.phase.steps
+        is_cubic = self._arm.parameters["sparsity_schedule"] == "cubic"
         rising = int(_SPARSIFYING_SHARE * steps) if is_cubic else 0
         every = max(1, rising // _REMAKES)
         network.train()
-        for number in range(steps):
+        for number in range(stand.done, steps):
             if masks and number <= rising and (number % every == 0 or number == rising):
                 masks.remake(cubic_sparsity(number, 0, rising, final=1.0))
                 masks.apply()
-            self._curve.add(phase.step(number, next(self._batches)))
+            self._curve.add(stand.phase.step(number, next(self._batches)))
             masks.apply()
             yield from self._points(network)
+            stand.done = number + 1
+            self._keep(stand)
         if steps == 0:  # too short a run to recover in, but never a denser network than asked
             masks.remake(1.0)
             masks.apply()
 
-    def report(self, network: CommandEncoder, dropped: list[int]) -> TrainedNetwork:
+    def report(self, network: CommandEncoder, dropped: tuple[int, ...]) -> TrainedNetwork:
         network.eval()
         if not all(torch.isfinite(weight).all() for weight in network.parameters()):
             raise ArmInfeasible(
@@ -257,13 +265,15 @@ class NluRecipe:
         """Parent, pruning, recovery; deterministic in (arm, seed) on one thread."""
         torch.manual_seed(context.seed)
         run = _Run(arm, context)
-        network = CommandEncoder(EncoderShape.of_parent(arm))
-        dropped: list[int] = []
-        yield from run.train_parent(network)
-        if prunes(arm):
-            network, dropped = run.shrink(network)
-            yield from run.recover(network)
-        return run.report(network, dropped)
+        with context.checkpoints.restoring() as state:
+            stand = run.begin() if state is None else run.go_on(state)
+        if stand.masks is None:
+            yield from run.train_parent(stand)
+            if prunes(arm):
+                stand = run.shrink(stand.phase.network)
+        if stand.masks is not None:
+            yield from run.recover(stand, stand.masks)
+        return run.report(stand.phase.network, stand.dropped)
 
 
 def recipe() -> Recipe:

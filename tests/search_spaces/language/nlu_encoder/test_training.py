@@ -7,6 +7,7 @@ from search_spaces.language.nlu_encoder import training
 from search_spaces.language.nlu_encoder.commands import load_commands
 from search_spaces.language.nlu_encoder.training import SEEN_COMMANDS, recipe
 from search_spaces.recipe import ArmInfeasible
+from tests.search_spaces.kept_states import KeptStates
 from tests.search_spaces.language.nlu_encoder.arms import arm_with
 
 SMALL = {"width": 64, "layers": 1, "embedding_dim": 32, "head_dim": 16, "learning_rate": 6e-3}
@@ -59,6 +60,31 @@ def test_the_deployed_network_is_as_sparse_as_the_arm_says(schedule, max_steps, 
     assert zero_share(result.network.embedding.weight) == pytest.approx(0.75, abs=1e-3)
 
 
+@pytest.mark.parametrize("schedule", ["one_shot", "cubic"])
+def test_it_goes_on_from_any_step_to_the_same_weights(schedule, context, tmp_path):
+    """In the parent's training, at its end, while the masks rise, and under fixed masks."""
+    thinned = SPARSE | {"attention_pruning": "heads", "attention_sparsity": 0.5}
+    deep = {"layers": 3, "dropped_layers": 1, "drop_criterion": "angular", "dropout": 0.2}
+    arm = arm_with(
+        **SMALL | thinned | deep, recovery_share=0.5, batch_size=64, sparsity_schedule=schedule
+    )
+    context = dataclasses.replace(context, max_steps=16)
+    kept = KeptStates(tmp_path)
+    points, whole = run(arm, dataclasses.replace(context, checkpoints=kept))
+    assert kept.steps == list(range(1, 17))
+    assert whole.notes["recovery_steps"] == 8
+    for step in (5, 8, 10, 15):
+        torch.rand(step)
+        gone_on = KeptStates(tmp_path, go_on_after=step)
+        later, result = run(arm, dataclasses.replace(context, checkpoints=gone_on))
+        assert later == [point for point in points if point.step > step]
+        assert gone_on.steps == list(range(step + 1, 17))
+        assert (result.metrics, result.notes) == (whole.metrics, whole.notes)
+        weights = whole.network.state_dict()
+        for name, weight in result.network.state_dict().items():
+            assert torch.equal(weight, weights[name]), (step, name)
+
+
 def test_other_seeds_train_other_networks_on_the_same_data(context):
     arm = arm_with(**SMALL)
     _, one = run(arm, context)
@@ -77,9 +103,9 @@ def test_the_budget_is_commands_not_steps(context, monkeypatch):
 
 
 def test_divergence_is_the_arms_own_fault(context, monkeypatch):
-    step = training._Phase.step
+    step = training.Phase.step
     monkeypatch.setattr(
-        training._Phase,
+        training.Phase,
         "step",
         lambda phase, number, batch: float("nan") if number == 1 else step(phase, number, batch),
     )
@@ -88,7 +114,7 @@ def test_divergence_is_the_arms_own_fault(context, monkeypatch):
 
 
 def test_weights_that_overflow_in_the_last_step_are_noticed(context, monkeypatch):
-    step = training._Phase.step
+    step = training.Phase.step
 
     def overflowing(phase, number, batch):
         loss = step(phase, number, batch)
@@ -96,7 +122,7 @@ def test_weights_that_overflow_in_the_last_step_are_noticed(context, monkeypatch
             phase.network.slot_head.weight[0, 0] = float("inf")
         return loss
 
-    monkeypatch.setattr(training._Phase, "step", overflowing)
+    monkeypatch.setattr(training.Phase, "step", overflowing)
     with pytest.raises(ArmInfeasible, match="a weight is not finite"):
         run(arm_with(**SMALL), dataclasses.replace(context, max_steps=1))
 
