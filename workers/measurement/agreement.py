@@ -4,7 +4,7 @@ A runtime that computes something else quickly is worth nothing, and runtimes do
 gave 6e27 where torch gave 0.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from search_spaces.recipe import ArmInfeasible
+from service.domain.runtimes import Precision
 from workers.runtimes.runtime import Session
 
 RELATIVE_TOLERANCE = 1e-3
 """The largest error allowed in fp32, as a share of the output's scale, its largest magnitude.
 
 Reordered sums err by 1e-6 of it, approximated activations by 1e-4; a wrong layer by 1e-1."""
+
+TOLERANCES: Mapping[Precision, float] = {
+    "fp32": RELATIVE_TOLERANCE,
+    "bf16": 0.04,
+    "fp16": 0.01,
+    "int8_dynamic": 0.05,
+    "int8_static": 0.1,
+}
+"""The largest error allowed by precision, as `RELATIVE_TOLERANCE`."""
 
 _SMALLEST_SCALE = 1e-6  # outputs that are all but zero are held to this
 
@@ -47,8 +57,19 @@ def check_agreement(
     inputs: Sequence[tuple[torch.Tensor, ...]],
     tolerance: float = RELATIVE_TOLERANCE,
 ) -> Agreement:
-    """Runs both on every input and compares every output.
+    """Runs both here on every input and compares every output; see `check_answers`."""
+    return check_answers(network, (session.run(one) for one in inputs), inputs, tolerance)
 
+
+def check_answers(
+    network: torch.nn.Module,
+    answers: Iterable[Sequence[NDArray[Any]]],
+    inputs: Sequence[tuple[torch.Tensor, ...]],
+    tolerance: float = RELATIVE_TOLERANCE,
+) -> Agreement:
+    """Compares what was answered to every input, wherever, with what torch answers here.
+
+    answers: to each input in turn, output by output.
     Floating outputs: no value may differ by more than `tolerance` times the output's largest
     finite magnitude on that input; infinities must be equal. Others must be equal.
     Raises: ExportDisagrees, naming input, output, error and tolerance; AnswersNotFinite if torch's
@@ -57,7 +78,7 @@ def check_agreement(
     if not inputs:
         raise ValueError("inputs is empty; give at least one real input to compare the answers on")
     worst = 0.0
-    for index, one in enumerate(inputs):
+    for index, (one, given) in enumerate(zip(inputs, answers, strict=True)):
         with torch.no_grad():
             flat, _ = tree_flatten_with_path(network(*one))
         named = {
@@ -65,13 +86,12 @@ def check_agreement(
             for path, leaf in flat
             if isinstance(leaf, torch.Tensor)
         }
-        answers = session.run(one)
-        if len(answers) != len(named):
+        if len(given) != len(named):
             raise ExportDisagrees(
-                f"torch gives {len(named)} outputs, the exported network {len(answers)}; "
+                f"torch gives {len(named)} outputs, the exported network {len(given)}; "
                 "return the same tensors whatever the input"
             )
-        for (name, expected), answer in zip(named.items(), answers, strict=True):
+        for (name, expected), answer in zip(named.items(), given, strict=True):
             error = _relative_error(expected, answer, f"{name} on input {index}")
             if error > tolerance:
                 raise ExportDisagrees(
@@ -81,6 +101,16 @@ def check_agreement(
                 )
             worst = max(worst, error)
     return Agreement(len(inputs), worst, tolerance)
+
+
+def output_forms(
+    network: torch.nn.Module, inputs: tuple[torch.Tensor, ...]
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Type and shape of each tensor that torch answers with, in the order of `check_answers`."""
+    with torch.no_grad():
+        flat, _ = tree_flatten_with_path(network(*inputs))
+    arrays = [leaf.numpy() for _, leaf in flat if isinstance(leaf, torch.Tensor)]
+    return [(array.dtype.str, array.shape) for array in arrays]
 
 
 def _relative_error(expected: NDArray[Any], answer: NDArray[Any], where: str) -> float:

@@ -1,46 +1,27 @@
 """Says what this host is, as far as it bears on a latency."""
 
-import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search_spaces.values import Value
+from service.domain.device import DeviceProfile
 from workers.environment import processor_name
-
-
-class DeviceProfile(Value):
-    """A device; latencies compare only within one.
-
-    governor: the frequency governor of the first core, where the system tells it.
-    torch: the version that exported the networks.
-    """
-
-    processor: str
-    architecture: str
-    cores: int
-    system: str
-    kernel: str
-    governor: str | None
-    torch: str | None
-
-    @property
-    def key(self) -> str:
-        """Twelve hexadecimal digits for the hardware alone: the same before and after updates."""
-        hardware = f"{self.processor}|{self.architecture}|{self.cores}"
-        return hashlib.sha256(hardware.encode()).hexdigest()[:12]
 
 
 def profile_this_host() -> DeviceProfile:
     """Probes the machine that this process runs on."""
     return DeviceProfile(
+        make=_first_line("/sys/class/dmi/id/sys_vendor"),
+        model=_first_line("/proc/device-tree/model")
+        or _first_line("/sys/class/dmi/id/product_name"),
         processor=processor_name(),
         architecture=platform.machine(),
         cores=os.cpu_count() or 1,
+        memory_bytes=_memory_bytes(),
         system=_system_name(),
         kernel=platform.release(),
-        governor=_governor(),
+        governor=_first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         torch=_torch_version(),
     )
 
@@ -52,11 +33,18 @@ def _system_name() -> str:
         return platform.system()
 
 
-def _governor() -> str | None:
+def _first_line(path: str) -> str | None:
+    """What the system tells there (a device tree ends its texts with NUL); None if nothing."""
     try:
-        path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-        return path.read_text().strip() or None
+        return Path(path).read_text(errors="replace").strip("\0 \n") or None
     except OSError:
+        return None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
         return None
 
 

@@ -11,22 +11,31 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from service.domain.runtimes import Precision
+from workers.measurement.off_chip_traffic import WIDTHS, OffChipTraffic
 from workers.runtimes.quiet import quiet
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """weight_count: distinct weights, tied ones once; buffers are no weights."""
+    """weight_count: distinct weights, tied ones once; buffers are no weights.
+
+    off_chip_bytes: see `OffChipTraffic`.
+    """
 
     weight_count: int
     macs: int
+    off_chip_bytes: int
 
 
-def count_footprint(network: nn.Module, inputs: Sequence[torch.Tensor]) -> Footprint:
-    """Counts `network` and one inference of it on `inputs`."""
+def count_footprint(
+    network: nn.Module, inputs: Sequence[torch.Tensor], precision: Precision = "fp32"
+) -> Footprint:
+    """Counts `network` and one inference of it on `inputs`; precision: of the numbers moved."""
     return Footprint(
         weight_count=sum(weight.numel() for weight in network.parameters()),
         macs=count_macs(network, inputs),
+        off_chip_bytes=count_off_chip_bytes(network, inputs, precision),
     )
 
 
@@ -54,6 +63,20 @@ def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
     with torch.no_grad(), _without_fused_kernels(), counter:
         network(*inputs)
     return int(counter.get_total_flops()) // 2
+
+
+def count_off_chip_bytes(
+    network: nn.Module, inputs: Sequence[torch.Tensor], precision: Precision = "fp32"
+) -> int:
+    """Bytes that one inference moves if nothing stays on chip between operators: a model.
+
+    Dense, as the operations above: zeros are moved as well. The network computes in its own
+    precision here; only what its numbers weigh is that of `precision`.
+    """
+    traffic = OffChipTraffic(network, WIDTHS[precision])
+    with torch.no_grad(), _without_fused_kernels(), traffic:
+        network(*inputs)
+    return traffic.moved_bytes
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Measures one trained network on this host: the whole `measure` stage, from module to figures."""
+"""Measures one trained network: the whole `measure` stage, from module to figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,133 +10,107 @@ import torch
 from torch import nn
 
 from search_spaces.recipe import Estimate
+from service.domain.calibration import Calibration
 from service.domain.device import MeasurementSettings
-from workers.measurement.agreement import Agreement, check_agreement
-from workers.measurement.device_profile import DeviceProfile, profile_this_host
+from workers.benches.bench import Bench
+from workers.measurement.agreement import TOLERANCES, Agreement, check_answers, output_forms
 from workers.measurement.footprint import count_footprint
-from workers.measurement.latency import PairTimings, time_pairs
-from workers.measurement.noise import NoiseWatch
-from workers.measurement.peak_memory import PeakMemory, Runnable, measure_peak_memory
-from workers.measurement.pinning import pinned
-from workers.measurement.protocol import Noise, Protocol, ReferenceTiming
-from workers.measurement.reference import Reference, calibrated_reference, load_reference
-from workers.measurement.reference_network import reference_input
+from workers.measurement.latency import PairTimings
+from workers.measurement.on_device import Figures, Procedure
+from workers.measurement.protocol import Protocol, ReferenceTiming
+from workers.measurement.reference import Reference, calibrated_reference
+from workers.measurement.reference_network import reference_for
+from workers.measurement.runnable import Runnable
 from workers.measurement.statistics import QuantileEstimate, estimate_quantile
-from workers.measurement.timed_block import Clocks, Invoke, clocks_for
-from workers.runtimes.registry import find_runtime
-from workers.runtimes.runtime import ExportedNetwork, Runtime
+from workers.runtimes.runtime import Runtime
 
 _NS_IN_MS = 1e6
 
 
 @dataclass(frozen=True)
 class Measured:
-    """metrics: exactly those of `search_spaces.metric.MEASURED_METRICS`."""
+    """What came of it.
+
+    metrics: exactly those of `search_spaces.metric.MEASURED_METRICS`, and the optional ones that
+        were asked for.
+    calibrations: of the device, the newest last.
+    """
 
     metrics: dict[str, Estimate]
     protocol: dict[str, Any]
     exported_path: Path
+    calibrations: tuple[Calibration, ...]
 
 
-def measure(  # noqa: PLR0917  (all six are needed, in the order of their making)
+def measure(  # noqa: PLR0917  (all are needed, in the order of their making)
     network: nn.Module,
     inputs: Sequence[tuple[torch.Tensor, ...]],
     settings: MeasurementSettings,
+    runtime: Runtime,
+    bench: Bench,
     cache_folder: Path,
     work_folder: Path,
     seed: int,
+    optional: Sequence[str] = (),
 ) -> Measured:
-    """Exports `network`, compares its answers with torch's and times it against the reference.
+    """Exports `network` here; compares its answers on `bench` with torch's, and times it there.
 
     inputs: real ones, all of the same shapes (batch first); every one is compared, the rounds of
         the timing take turns among them.
     cache_folder: keeps the calibrated reference network; shared by all workers of a host.
     work_folder: takes the exported network, which stays there.
     seed: of the bootstrap. Nothing else here is random but the machine.
+    optional: the optional metrics to take besides, by their bare names.
     Raises: ExportFailed, LoadFailed, ExportDisagrees, AnswersNotFinite (all the arm's own fault,
-        `ArmInfeasible`); RuntimeMissing, GrantRefused (this worker cannot); MemoryProbeDied.
+        `ArmInfeasible`); GrantRefused, MemoryProbeDied, DeviceUnreachable and other errors of
+        the worker (the machine's fault).
     """
-    runtime = find_runtime(settings.runtime)
     network = network.eval()
     # Exported before the reference is, for the first export of a process takes longer: so every
     # candidate's `export_s` is that of a first one.
-    exported = runtime.export(network, inputs[0], work_folder)
-    agreement = check_agreement(network, runtime.load(exported.path, settings.threads), inputs)
-    footprint = count_footprint(network, inputs[0])
-    device = profile_this_host()
-    clocks = clocks_for(settings.threads)
-    with pinned(settings.threads) as cores:
-        reference = calibrated_reference(runtime, settings.threads, clocks, device, cache_folder)
-        watch = NoiseWatch()
-        timings = _time(
-            runtime=runtime,
-            exported=exported,
-            reference=reference,
-            inputs=inputs,
-            settings=settings,
-            clocks=clocks,
-            seed=seed,
-        )
-        noise = watch.read()
-    peak = measure_peak_memory(
-        runtime.name,
-        Runnable(exported.path, inputs[0]),
-        Runnable(reference.path, reference_input()),
-        settings.threads,
-        work_folder,
+    exported = runtime.export(network, inputs[0], work_folder, settings.precision, inputs)
+    arrays = [tuple(tensor.numpy() for tensor in one) for one in inputs]
+    candidate = Runnable(exported.path, arrays, output_forms(network, inputs[0]))
+    answers = bench.answers(candidate, settings.threads)
+    agreement = check_answers(network, answers, inputs, TOLERANCES[settings.precision])
+    footprint = count_footprint(network, inputs[0], settings.precision)
+    reference = calibrated_reference(
+        reference_for(exported.size_bytes), runtime, bench, settings.threads, cache_folder
     )
-    ratio = estimate_quantile(timings.ratios, 0.5, seed)
+    procedure = Procedure(
+        threads=settings.threads,
+        min_pairs=settings.min_pairs,
+        relative_ci=settings.relative_ci,
+        time_limit_s=settings.time_limit_s,
+        seed=seed,
+    )
+    figures = bench.figures(candidate, reference.runnable, procedure)
+    asked = {name: bench.optional_figure(name, candidate, settings.threads) for name in optional}
+    ratio = figures.timings.median_ratio(seed)
     metrics = {
         "latency_ms": _scaled(ratio, reference.calibration.latency_ms),
-        **_wall_quantiles(timings, seed),
-        "peak_memory_bytes": _mean(peak.rise_bytes),
+        **_wall_quantiles(figures.timings, seed),
+        "peak_memory_bytes": _mean(figures.peak.rise_bytes),
         "file_size_bytes": Estimate(exported.size_bytes),
         "weight_count": Estimate(footprint.weight_count),
         "macs": Estimate(footprint.macs),
         "export_s": Estimate(exported.export_s),
+        "off_chip_bytes": Estimate(footprint.off_chip_bytes),
+        **{name: _mean(figure.values) for name, figure in asked.items()},
     }
     protocol = _protocol(
+        bench=bench,
         runtime=runtime,
         settings=settings,
-        inputs=inputs,
+        candidate=candidate,
         seed=seed,
-        cores=cores,
-        clocks=clocks,
-        timings=timings,
+        figures=figures,
         ratio=ratio,
         reference=reference,
         agreement=agreement,
-        peak=peak,
-        noise=noise,
-        device=device,
+        optional_metrics={name: figure.method for name, figure in asked.items()},
     )
-    return Measured(metrics, protocol.to_json(), exported.path)
-
-
-def _time(
-    *,
-    runtime: Runtime,
-    exported: ExportedNetwork,
-    reference: Reference,
-    inputs: Sequence[tuple[torch.Tensor, ...]],
-    settings: MeasurementSettings,
-    clocks: Clocks,
-    seed: int,
-) -> PairTimings:
-    def load_candidate(index: int) -> Invoke:
-        session = runtime.load(exported.path, settings.threads)
-        session.prepare(inputs[index % len(inputs)])
-        return session.invoke
-
-    return time_pairs(
-        load_candidate,
-        lambda _: load_reference(runtime, reference.path, settings.threads),
-        clocks,
-        seed,
-        min_pairs=settings.min_pairs,
-        relative_ci=settings.relative_ci,
-        time_limit_s=settings.time_limit_s,
-    )
+    return Measured(metrics, protocol.to_json(), exported.path, reference.history)
 
 
 def _wall_quantiles(timings: PairTimings, seed: int) -> dict[str, Estimate]:
@@ -152,43 +126,46 @@ def _scaled(estimate: QuantileEstimate, unit: float) -> Estimate:
     return Estimate(estimate.value * unit, estimate.sem * unit, estimate.n)
 
 
-def _mean(values: Sequence[int]) -> Estimate:
+def _mean(values: Sequence[float]) -> Estimate:
     sem = float(np.std(values, ddof=1)) / len(values) ** 0.5
     return Estimate(float(np.mean(values)), sem, len(values))
 
 
 def _protocol(
     *,
+    bench: Bench,
     runtime: Runtime,
     settings: MeasurementSettings,
-    inputs: Sequence[tuple[torch.Tensor, ...]],
+    candidate: Runnable,
     seed: int,
-    cores: tuple[int, ...] | None,
-    clocks: Clocks,
-    timings: PairTimings,
+    figures: Figures,
     ratio: QuantileEstimate,
     reference: Reference,
     agreement: Agreement,
-    peak: PeakMemory,
-    noise: Noise,
-    device: DeviceProfile,
+    optional_metrics: dict[str, str],
 ) -> Protocol:
-    calibration = reference.calibration
+    calibration, timings = reference.calibration, figures.timings
     return Protocol(
         runtime=runtime.name,
-        runtime_version=runtime.version(),
+        runtime_version=bench.runtime_version(),
         precision=settings.precision,
         threads=settings.threads,
-        batch=inputs[0][0].shape[0],
-        input_shapes=tuple(tuple(tensor.shape) for tensor in inputs[0]),
-        pinned_cores=cores,
-        clock=clocks.work_name,
+        batch=candidate.inputs[0][0].shape[0],
+        input_shapes=tuple(array.shape for array in candidate.inputs[0]),
+        pinned_cores=figures.cores,
+        clock=bench.clock(settings.threads),
         warm_up_runs=timings.warm_up_runs,
+        unsettled_rounds=timings.unsettled_rounds,
         rounds=len(timings.ratios),
-        pairs=timings.ratios.size,
+        slow_rounds=timings.slow_rounds,
+        pairs=ratio.n,
         candidate_repeats=timings.candidate_repeats,
         reference_repeats=timings.reference_repeats,
         single_runs=timings.wall_ns.size,
+        watched=timings.watched,
+        set_aside=timings.set_aside,
+        counted=timings.counted,
+        noisy=timings.is_noisy,
         ended_by=timings.ended_by,
         relative_half_width=ratio.relative_half_width,
         relative_ci=settings.relative_ci,
@@ -202,7 +179,9 @@ def _protocol(
         agreement_inputs=agreement.inputs,
         agreement_worst_relative_error=agreement.worst_relative_error,
         agreement_tolerance=agreement.tolerance,
-        peak_memory_method=peak.method,
-        noise=noise,
-        device=device,
+        peak_memory_method=figures.peak.method,
+        optional_metrics=optional_metrics,
+        noise=figures.noise,
+        device=bench.profile,
+        accelerator=figures.accelerator,
     )

@@ -3,9 +3,24 @@
 import os
 import re
 import resource
+from dataclasses import dataclass
 from pathlib import Path
 
-from workers.measurement.protocol import Noise
+
+@dataclass(frozen=True)
+class Noise:
+    """What else went on: not corrected for, but told.
+
+    involuntary_switches: how often the kernel took the core from the measuring process; None where
+        that process does not tell.
+    cpu_pressure_percent: share of the last 10 s in which some task waited for a core (Linux PSI),
+        at the end; None where the kernel does not tell.
+    load_average: of the last minute, at the end.
+    """
+
+    involuntary_switches: int | None
+    cpu_pressure_percent: float | None
+    load_average: float
 
 
 class NoiseWatch:

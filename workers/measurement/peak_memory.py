@@ -4,17 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workers.errors import WorkerError
-
-if TYPE_CHECKING:
-    import torch
+from workers.measurement.runnable import Runnable
 
 PROCESSES = 3
 
@@ -24,14 +20,6 @@ _MESSAGE_LENGTH = 600
 
 class MemoryProbeDied(WorkerError):
     """The process that was to measure the peak memory ended without a figure."""
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """An exported network and an input of it."""
-
-    path: Path
-    inputs: "Sequence[torch.Tensor]"
 
 
 @dataclass(frozen=True)
@@ -54,7 +42,7 @@ def measure_peak_memory(
     order = {"runtime": runtime, "threads": threads}
     for prefix, runnable in (("", candidate), ("reference_", reference)):
         inputs_path = work_folder / f"{prefix}inputs.npz"
-        np.savez(inputs_path, *(tensor.numpy() for tensor in runnable.inputs))
+        np.savez(inputs_path, *runnable.inputs[0])
         order |= {f"{prefix}path": str(runnable.path), f"{prefix}inputs_path": str(inputs_path)}
     results = [_probe(json.dumps(order)) for _ in range(PROCESSES)]
     return PeakMemory(tuple(rise for rise, _ in results), results[0][1])

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.runtimes.registry import find_runtime
-from workers.runtimes.runtime import Runtime
+from workers.runtimes.registry import find_loader
+from workers.runtimes.runtime import Loader
 
 _RUNS = 3
 _KIB = 1024
@@ -25,12 +25,12 @@ _KIB = 1024
 def main(order: str) -> None:
     """Prints the rise in bytes and the method by which it was read, as one line of JSON."""
     told = json.loads(order)
-    runtime = find_runtime(told["runtime"])
-    _load_and_run(runtime, told["reference_path"], told["reference_inputs_path"], told["threads"])
+    loader = find_loader(told["runtime"])
+    _load_and_run(loader, told["reference_path"], told["reference_inputs_path"], told["threads"])
     _give_back_freed_memory()
     can_reset = _reset_peak()
     baseline_bytes = _peak_bytes()
-    _load_and_run(runtime, told["path"], told["inputs_path"], told["threads"])
+    _load_and_run(loader, told["path"], told["inputs_path"], told["threads"])
     result = {
         "rise_bytes": _peak_bytes() - baseline_bytes,
         "method": "VmHWM after reset" if can_reset else "ru_maxrss",
@@ -38,10 +38,10 @@ def main(order: str) -> None:
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def _load_and_run(runtime: Runtime, path: str, inputs_path: str, threads: int) -> None:
+def _load_and_run(loader: Loader, path: str, inputs_path: str, threads: int) -> None:
     with np.load(inputs_path) as arrays:
         inputs = [arrays[name] for name in arrays.files]
-    session = runtime.load(Path(path), threads)
+    session = loader.load(Path(path), threads)
     session.prepare(inputs)
     for _ in range(_RUNS):
         session.invoke()

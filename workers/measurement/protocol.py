@@ -4,7 +4,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from search_spaces.values import Value
-from workers.measurement.device_profile import DeviceProfile
+from service.domain.device import DeviceProfile
+from workers.measurement.latency import DisturbedPairs
+from workers.measurement.noise import Noise
+from workers.measurement.on_device import AcceleratorNote
 
 
 class ReferenceTiming(Value):
@@ -16,28 +19,24 @@ class ReferenceTiming(Value):
     calibrated_at: datetime
 
 
-class Noise(Value):
-    """What else went on: not corrected for, but told.
-
-    involuntary_switches: how often the kernel took the core from the measuring process.
-    cpu_pressure_percent: share of the last 10 s in which some task waited for a core (Linux PSI),
-        at the end; None where the kernel does not tell.
-    load_average: of the last minute, at the end.
-    """
-
-    involuntary_switches: int
-    cpu_pressure_percent: float | None
-    load_average: float
-
-
 class Protocol(Value):
     """The protocol of one `measure` stage.
 
-    latency: `latency_ms` is the median over pairs of (candidate / reference) by `clock`, times
-        `reference.latency_ms`; its sem is a bootstrap over rounds, each of freshly loaded sessions.
+    latency: `latency_ms` is the median of (candidate / reference) by `clock`, times
+        `reference.latency_ms`, over geometric means of two successive pairs, in which the two take
+        turns at going first; its sem is a bootstrap over rounds, each of freshly loaded sessions.
+    slow rounds: of all `rounds`, `slow_rounds` are left out, in which the reference itself took a
+        quarter longer than in the quicker ones; `pairs` are those of the others.
+    warm-up: of both networks in turn, in each round, until the medians of blocks of their ratios
+        show no trend (Mann-Kendall); `unsettled_rounds` were taken all the same.
+    disturbance: pairs `set_aside` were timed again; those `counted` were disturbed too, but by then
+        as many had been set aside as may be. `noisy`: more than a tenth of all pairs are such.
+        What the kernel does not tell (not in `watched`) is not noticed.
     confidence: "confidence" if the 95 % interval came within +-`relative_ci` of the median,
         "time_limit" if time ran out first; `relative_half_width` is what was reached.
     quantiles of wall time: over `single_runs` runs, each timed by itself, back to back.
+    off_chip_bytes: a model of the dense network in `precision`, operator by operator.
+    optional_metrics: how each of those that were asked for was taken, by its bare name.
     peak memory: rise over the baseline in each fresh process, the mean of which is the figure.
     """
 
@@ -50,11 +49,17 @@ class Protocol(Value):
     pinned_cores: tuple[int, ...] | None
     clock: str
     warm_up_runs: int
+    unsettled_rounds: int
     rounds: int
+    slow_rounds: int
     pairs: int
     candidate_repeats: int
     reference_repeats: int
     single_runs: int
+    watched: tuple[str, ...]
+    set_aside: DisturbedPairs
+    counted: DisturbedPairs
+    noisy: bool
     ended_by: Literal["confidence", "time_limit"]
     relative_half_width: float
     relative_ci: float
@@ -65,8 +70,10 @@ class Protocol(Value):
     agreement_tolerance: float
     peak_memory_method: str
     macs_of: Literal["the dense network"] = "the dense network"
+    optional_metrics: dict[str, str] = {}
     noise: Noise
     device: DeviceProfile
+    accelerator: AcceleratorNote | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

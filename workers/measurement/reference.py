@@ -1,4 +1,7 @@
-"""Keeps the reference network exported and calibrated, once per device, runtime and version."""
+"""Keeps the reference network exported and calibrated, once per device, runtime and version.
+
+Its later calibrations are kept beside it: see `calibration_history`.
+"""
 
 import fcntl
 import hashlib
@@ -13,37 +16,28 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from search_spaces.values import Value
+from service.domain.calibration import Calibration
+from service.domain.device import DeviceProfile
+from workers.benches.bench import Bench
 from workers.durable_file import write_durably
-from workers.measurement.device_profile import DeviceProfile
-from workers.measurement.latency import time_alone
+from workers.measurement.calibration_history import continue_history
 from workers.measurement.reference_network import (
-    REFERENCE_NAME,
+    ReferenceShape,
     build_reference,
     reference_input,
 )
-from workers.measurement.timed_block import Clocks, Invoke
+from workers.measurement.runnable import Runnable
 from workers.runtimes.runtime import Runtime
 
 _CALIBRATION_FILE = "calibration.json"
 
 
-class Calibration(Value):
-    """What one inference of the reference takes on a device.
+class KeptCalibration(Calibration):
+    """The first calibration, and the exported network that it was taken with.
 
-    latency_ms, sem_ms: median and standard error over `n` timed blocks in fresh sessions.
     Its error is common to all latencies of the device and no part of their own sem.
     """
 
-    reference: str
-    runtime: str
-    runtime_version: str
-    threads: int
-    clock: str
-    latency_ms: float
-    sem_ms: float
-    n: int
-    calibrated_at: datetime
     file: str
     file_sha256: str
     device: DeviceProfile
@@ -51,78 +45,101 @@ class Calibration(Value):
 
 @dataclass(frozen=True)
 class Reference:
-    """The exported reference network and its calibration."""
+    """The exported reference network and its calibration, in which latencies are counted.
+
+    history: that calibration and the later ones, the newest last.
+    """
 
     path: Path
     calibration: Calibration
+    history: tuple[Calibration, ...]
+
+    @property
+    def runnable(self) -> Runnable:
+        """It, with its input."""
+        return reference_runnable(self.path)
 
 
 def calibrated_reference(
-    runtime: Runtime, threads: int, clocks: Clocks, device: DeviceProfile, cache_folder: Path
+    shape: ReferenceShape, runtime: Runtime, bench: Bench, threads: int, cache_folder: Path
 ) -> Reference:
     """The reference out of the cache, or exported and calibrated now (some 4 s) and kept there.
 
-    Whoever comes second waits and takes what the first has found, so that all workers of a host
-    count in the same milliseconds. To calibrate anew, delete the folder `reference` of the cache.
+    Each device has its own. Whoever comes second waits and takes what the first has found, so
+    that all workers of a host count in the same milliseconds. To calibrate anew, delete the folder
+    `reference` of the cache. Now and then the reference is timed again for the device's history
+    (some 1 s), which changes no milliseconds: see `calibration_history`.
     """
     base = cache_folder / "reference"
     base.mkdir(parents=True, exist_ok=True)
-    folder = base / (
-        f"{REFERENCE_NAME}-{runtime.name}-{runtime.version()}-{threads}-threads-{device.key}"
-    )
+    device = hashlib.sha256(f"{bench.device}|{bench.profile.key}".encode()).hexdigest()[:12]
+    version = bench.runtime_version()
+    folder = base / f"{shape.name}-{runtime.name}-{version}-{threads}-threads-{device}"
     with _held(base / f".{folder.name}.lock"):
         kept = _read(folder)
         if kept is None:
             shutil.rmtree(folder, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=base, prefix=".making-") as making:
-                _make(runtime, threads, clocks, device, Path(making))
+                _make(shape, runtime, bench, threads, Path(making))
                 shutil.copytree(making, folder)
             kept = _read(folder)
             if kept is None:
                 raise OSError(f"{folder} was written but cannot be read back; check the disk")
-    return kept
+        path, calibration = kept
+        history = continue_history(
+            base / f"{folder.name}.history.jsonl",
+            calibration,
+            lambda: _calibrate(shape, runtime, bench, threads, path),
+            datetime.now(UTC),
+        )
+    return Reference(path, calibration, tuple(history))
 
 
-def load_reference(runtime: Runtime, path: Path, threads: int) -> Invoke:
-    """A fresh session on the reference's input, ready to invoke."""
-    session = runtime.load(path, threads)
-    session.prepare(reference_input())
-    return session.invoke
+def reference_runnable(path: Path) -> Runnable:
+    """The exported reference at `path`, with its input."""
+    return Runnable(path, [tuple(tensor.numpy() for tensor in reference_input())])
 
 
 def _make(
-    runtime: Runtime, threads: int, clocks: Clocks, device: DeviceProfile, folder: Path
+    shape: ReferenceShape, runtime: Runtime, bench: Bench, threads: int, folder: Path
 ) -> None:
-    exported = runtime.export(build_reference(), reference_input(), folder)
-    median_ns = time_alone(
-        lambda _: load_reference(runtime, exported.path, threads), clocks, seed=0
+    exported = runtime.export(build_reference(shape), reference_input(), folder)
+    kept = KeptCalibration(
+        **_calibrate(shape, runtime, bench, threads, exported.path).model_dump(),
+        file=exported.path.name,
+        file_sha256=_sha256(exported.path),
+        device=bench.profile,
     )
-    calibration = Calibration(
-        reference=REFERENCE_NAME,
+    write_durably(folder / _CALIBRATION_FILE, kept.model_dump_json(indent=2).encode())
+
+
+def _calibrate(
+    shape: ReferenceShape, runtime: Runtime, bench: Bench, threads: int, path: Path
+) -> Calibration:
+    median_ns = bench.calibrate(reference_runnable(path), threads)
+    return Calibration(
+        reference=shape.name,
         runtime=runtime.name,
-        runtime_version=runtime.version(),
+        runtime_version=bench.runtime_version(),
         threads=threads,
-        clock=clocks.work_name,
+        clock=bench.clock(threads),
         latency_ms=median_ns.value / 1e6,
         sem_ms=median_ns.sem / 1e6,
         n=median_ns.n,
         calibrated_at=datetime.now(UTC).replace(microsecond=0),
-        file=exported.path.name,
-        file_sha256=_sha256(exported.path),
-        device=device,
     )
-    write_durably(folder / _CALIBRATION_FILE, calibration.model_dump_json(indent=2).encode())
 
 
-def _read(folder: Path) -> Reference | None:
-    """What the folder keeps; None if it is not there whole."""
+def _read(folder: Path) -> tuple[Path, Calibration] | None:
+    """The network and its calibration as the folder keeps them; None if it is not whole."""
     try:
-        calibration = Calibration.model_validate_json((folder / _CALIBRATION_FILE).read_bytes())
-        path = folder / calibration.file
-        whole = _sha256(path) == calibration.file_sha256
+        kept = KeptCalibration.model_validate_json((folder / _CALIBRATION_FILE).read_bytes())
+        path = folder / kept.file
+        whole = _sha256(path) == kept.file_sha256
     except (OSError, ValidationError):
         return None
-    return Reference(path, calibration) if whole else None
+    calibration = {name: getattr(kept, name) for name in Calibration.model_fields}
+    return (path, Calibration(**calibration)) if whole else None
 
 
 def _sha256(path: Path) -> str:

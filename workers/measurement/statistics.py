@@ -5,6 +5,7 @@ load), so they are not independent: the bootstrap draws rounds first, then timin
 (two-stage cluster bootstrap [Davison1997, section 3.8]). On the machines tried, an error computed
 from the timings alone came out three to five times too small.
 
+[Abramowitz1964] Abramowitz, Stegun: Handbook of Mathematical Functions. 1964.
 [Davison1997] Davison, Hinkley: Bootstrap Methods and their Application. Cambridge, 1997.
 """
 
@@ -21,16 +22,41 @@ _VALUES_AT_ONCE = 4_000_000  # resampled values held in memory at a time
 
 @dataclass(frozen=True)
 class QuantileEstimate:
-    """A quantile of n timings, its bootstrap standard error, in the timings' unit."""
+    """A quantile of n timings in so many rounds, and its bootstrap standard error.
+
+    Both in the timings' unit.
+    """
 
     value: float
     sem: float
     n: int
+    rounds: int
 
     @property
     def relative_half_width(self) -> float:
-        """Half the width of the 95 % confidence interval (normal), as a share of the value."""
-        return _Z_95 * self.sem / abs(self.value) if self.value else float("inf")
+        """Half the width of the 95 % confidence interval, as a share of the value.
+
+        By Student's t, for a standard error from few rounds is itself uncertain.
+        """
+        return half_width_95(self.sem, self.rounds - 1) / abs(self.value) if self.value else np.inf
+
+
+def half_width_95(sem: float, degrees_of_freedom: int) -> float:
+    """Half the width of Student's central 95 %; with no degree of freedom the normal one's.
+
+    By the first terms of an expansion in 1 / degrees of freedom [Abramowitz1964, 26.7.5]: 1 % too
+    narrow with four, exact to 0.1 % from nine on.
+    """
+    n = degrees_of_freedom
+    if n < 1:
+        return _Z_95 * sem
+    z = _Z_95
+    wider = (
+        (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
+    return (z + wider) * sem
 
 
 def estimate_quantile(
@@ -62,4 +88,5 @@ def estimate_quantile(
         value=float(np.quantile(values, quantile)),
         sem=float(replicates.std(ddof=1)) if resamples > 1 else 0.0,
         n=values.size,
+        rounds=round_count,
     )

@@ -1,7 +1,6 @@
-"""Times short inferences: warm up, repeat until the clock can tell, then time one block."""
+"""Times short inferences: one by itself, or as many at a time as the clock can tell."""
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ NanosecondClock: TypeAlias = Callable[[], int]
 MIN_BLOCK_NS = 500_000
 """No timed block is shorter, lest the clock's own cost and grain show."""
 
+_LONG_ENOUGH = 0.8
+_MOST_TRIES = 5
+
 MAX_BLOCK_NS = 5_000_000
 """Beyond it, nothing is repeated within a block that takes this long by itself."""
-
-_WARM_UP_WINDOW_NS = 3_000_000
-_MOST_WINDOWS = 10
-_STATIONARY = 0.97  # the newest window's median is at least this share of the one before
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,13 @@ class Clocks:
 
     work: the clock that pair ratios are taken of. With one thread the thread's own CPU time, which
         stands still while another process has the core; with more, wall time.
+    threads: of the runtime.
     """
 
     work: NanosecondClock
     wall: NanosecondClock
     work_name: str
+    threads: int = 1
 
 
 def clocks_for(threads: int) -> Clocks:
@@ -41,39 +41,28 @@ def clocks_for(threads: int) -> Clocks:
     if threads == 1:
         return Clocks(time.thread_time_ns, time.perf_counter_ns, "thread_cpu_time")
     # The caller's CPU time would leave out the work of the other threads.
-    return Clocks(time.perf_counter_ns, time.perf_counter_ns, "wall_time")
-
-
-@dataclass(frozen=True)
-class WarmedUp:
-    """How many inferences it took, and how long the last ones were (median)."""
-
-    runs: int
-    inference_ns: float
-
-
-def warm_up(invoke: Invoke, clock: NanosecondClock) -> WarmedUp:
-    """Runs until it no longer gets quicker, by windows of about 3 ms and at least 2 runs.
-
-    It has become stationary when a window's median is no more than 3 % below that of the window
-    before; after ten windows it is taken as it is.
-    """
-    first_ns = _time_once(invoke, clock)
-    size = min(50, max(2, math.ceil(_WARM_UP_WINDOW_NS / max(first_ns, 1))))
-    runs = 1
-    previous_ns = math.inf
-    for _ in range(_MOST_WINDOWS):
-        newest_ns = statistics.median(_time_once(invoke, clock) for _ in range(size))
-        runs += size
-        if newest_ns >= _STATIONARY * previous_ns:
-            break
-        previous_ns = newest_ns
-    return WarmedUp(runs, newest_ns)
+    return Clocks(time.perf_counter_ns, time.perf_counter_ns, "wall_time", threads)
 
 
 def repeats_in_block(inference_ns: float, block_ns: float) -> int:
     """How often to run within one timed block so that it takes `block_ns` or more."""
     return max(1, math.ceil(block_ns / max(inference_ns, 1.0)))
+
+
+def time_in_block(invoke: Invoke, alone_ns: float, clock: NanosecondClock) -> float:
+    """How long one of many inferences back to back takes, in nanoseconds.
+
+    alone_ns: of one timed by itself, which with cold caches and the clock's own cost may be many
+        times as long; a quick network is timed in longer and longer blocks, until one is as long
+        as it has to be.
+    """
+    inference_ns = alone_ns
+    for _ in range(_MOST_TRIES):
+        repeats = repeats_in_block(inference_ns, MIN_BLOCK_NS)
+        inference_ns = time_block(invoke, repeats, clock)
+        if repeats * inference_ns >= _LONG_ENOUGH * MIN_BLOCK_NS:
+            break
+    return inference_ns
 
 
 def time_block(invoke: Invoke, repeats: int, clock: NanosecondClock) -> float:
@@ -91,7 +80,8 @@ def time_block(invoke: Invoke, repeats: int, clock: NanosecondClock) -> float:
     return (clock() - start) / repeats
 
 
-def _time_once(invoke: Invoke, clock: NanosecondClock) -> int:
+def time_once(invoke: Invoke, clock: NanosecondClock) -> int:
+    """Time of one inference in nanoseconds."""
     start = clock()
     invoke()
     return clock() - start

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+from workers.measurement.disturbance import Disturbance
 from workers.measurement.timed_block import Clocks, Invoke
 
 
 class FakeDevice:
-    """Has the core for itself unless `preempted_ns` is set: then only the wall clock goes on."""
+    """It also is the `Watch` that tells what `disturb` has made up.
+
+    Has the core for itself unless `preempted_ns` is set: then only the wall clock goes on."""
 
     def __init__(self) -> None:
         self.work_ns = 0
@@ -14,7 +17,19 @@ class FakeDevice:
         self.runs = 0
         self.load = 1.0
         self.preempted_ns = 0
+        self.disturbances: dict[Disturbance, int] = {"preempted": 0, "throttled": 0}
         self.clocks = Clocks(lambda: self.work_ns, lambda: self.wall_ns, "thread_cpu_time")
+
+    @property
+    def watched(self) -> tuple[Disturbance, ...]:
+        return tuple(self.disturbances)
+
+    def look(self) -> tuple[int, ...]:
+        return tuple(self.disturbances.values())
+
+    def between(self, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[Disturbance, ...]:
+        pairs = zip(self.disturbances, before, after, strict=True)
+        return tuple(what for what, earlier, later in pairs if later > earlier)
 
     def network(self, inference_ns: Callable[[int], float] | float) -> Invoke:
         """A network whose n-th run takes `inference_ns(n)`, or always the same."""

@@ -86,3 +86,5 @@ def test_weights_are_counted_once_and_zeros_apart() -> None:
     assert footprint.weight_count == 40
     assert count_nonzero_weights(network) == 40 - 10 - 5
     assert footprint.macs == 50
+    # Twice 5 x 5 weights with 5 in and 5 out, once with 5 biases; the norm's 4 x 5, 5 in, 5 out.
+    assert footprint.off_chip_bytes == 4 * ((25 + 10) + (20 + 10) + (25 + 5 + 10))

@@ -12,7 +12,9 @@ from tests.workers.measurement.fake_device import FakeDevice
 from workers.measurement.latency import (
     PAIRS_PER_ROUND,
     SINGLE_RUNS,
+    DisturbedPairs,
     PairTimings,
+    crossed,
     time_alone,
     time_pairs,
 )
@@ -32,6 +34,7 @@ def time_fakes(
     min_pairs: int = 64,
     relative_ci: float = 0.01,
     time_limit_s: float = 20,
+    span_s: float = 0,
 ) -> PairTimings:
     return time_pairs(
         candidate,
@@ -41,6 +44,8 @@ def time_fakes(
         min_pairs=min_pairs,
         relative_ci=relative_ci,
         time_limit_s=time_limit_s,
+        span_s=span_s,
+        watch=device,
     )
 
 
@@ -88,6 +93,7 @@ def test_the_two_take_turns_at_being_loaded_second() -> None:
         min_pairs=64,
         relative_ci=0.01,
         time_limit_s=0,
+        watch=device,
     )
     assert loaded[:4] == ["candidate", "reference", "reference", "candidate"]
     np.testing.assert_allclose(timings.ratios[::2], 1 / 0.95)
@@ -116,9 +122,109 @@ def test_the_two_take_turns_at_being_timed_second() -> None:
         min_pairs=64,
         relative_ci=0.01,
         time_limit_s=0,
+        watch=device,
     )
     assert (timings.ratios[:, ::2] < 0.999).all()
     assert (timings.ratios[:, 1::2] > 1.001).all()
+
+
+def test_what_is_slower_after_the_other_network_is_told_by_no_order() -> None:
+    """On a device where the first runs after the other network's take a fifth longer."""
+    device = FakeDevice()
+    lately: list[str] = ["nothing"] * 2
+
+    def load(name: str, inference_ns: float) -> Callable[[int], Invoke]:
+        def network(_: int) -> Invoke:
+            quick, slow = device.network(inference_ns), device.network(1.2 * inference_ns)
+
+            def invoke() -> None:
+                (quick if set(lately) == {name} else slow)()
+                del lately[0]
+                lately.append(name)
+
+            return invoke
+
+        return network
+
+    timings = time_pairs(
+        load("candidate", 9_000_000),
+        load("reference", 6_000_000),
+        device.clocks,
+        0,
+        min_pairs=64,
+        relative_ci=0.01,
+        time_limit_s=0,
+        watch=device,
+    )
+    assert np.ptp(timings.ratios[:, 2:]) > 0.2  # the orders differ
+    np.testing.assert_allclose(crossed(timings.ratios)[:, 1:], 1.5)
+    median = timings.median_ratio(0)
+    assert (median.value, median.n) == (pytest.approx(1.5), timings.ratios.size)
+    assert median.sem < 0.01 < 0.1 < estimate_quantile(timings.ratios, 0.5, 0).sem
+
+
+def test_rounds_of_one_pair_have_nothing_to_be_crossed_with() -> None:
+    ratios = np.array([[1.0], [2.0]])
+    assert crossed(ratios) is ratios
+
+
+@pytest.mark.parametrize("slow", [{1, 2}, {0, 1}, {0, 1, 3, 6, 7}])
+def test_rounds_in_which_the_reference_is_slow_are_left_out(slow: set[int]) -> None:
+    """A neighbour slows the candidate by 84 % and the reference by 69 %."""
+    device = FakeDevice()
+
+    def load(calm_ns: float, slow_ns: float) -> Callable[[int], Invoke]:
+        return lambda index: device.network(slow_ns if index in slow else calm_ns)
+
+    timings = time_pairs(
+        load(1_000_000, 1_840_000),
+        load(1_000_000, 1_690_000),
+        device.clocks,
+        0,
+        min_pairs=64,
+        relative_ci=0.01,
+        time_limit_s=20,
+        span_s=0,
+        watch=device,
+    )
+    median = timings.median_ratio(0)
+    assert (median.value, median.sem) == (1.0, 0.0)
+    assert timings.slow_rounds == len(slow)
+    # As many calm rounds are taken as there would be without the others.
+    assert len(timings.ratios) == 8 + len(slow)
+    assert median.n == 64
+    np.testing.assert_allclose(timings.ratios[sorted(slow)], 1.84 / 1.69)
+
+
+def test_networks_slowed_alike_count_however_slow_the_machine_becomes() -> None:
+    """A clock that is lowered by a fifth for good leaves no round out."""
+    device = FakeDevice()
+
+    def candidate(index: int) -> Invoke:
+        device.load = 1.0 if index < 4 else 1.2
+        return device.network(1_000_000)
+
+    timings = time_fakes(device, candidate)
+    assert timings.slow_rounds == 0
+
+
+def test_it_goes_on_for_its_span_though_it_is_sure_before() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, lambda _: device.network(1_500_000), span_s=2.0)
+    assert timings.ended_by == "confidence"
+    assert 2e9 <= device.wall_ns < 2.2e9
+    usual = FakeDevice()
+    time_pairs(
+        lambda _: usual.network(1_500_000),
+        lambda _: usual.network(250_000),
+        usual.clocks,
+        0,
+        min_pairs=64,
+        relative_ci=0.01,
+        time_limit_s=3,
+        watch=usual,
+    )
+    assert 1e9 <= usual.wall_ns < 1.2e9
 
 
 def test_quick_networks_are_repeated_within_a_block() -> None:
@@ -138,7 +244,7 @@ def test_rounds_are_added_until_the_interval_is_narrow() -> None:
     timings = time_fakes(device, candidate)
     assert len(timings.ratios) > 8
     assert timings.ended_by == "confidence"
-    median = estimate_quantile(timings.ratios, 0.5, 0)
+    median = timings.median_ratio(0)
     assert median.relative_half_width <= 0.01
     assert len(timings.wall_ns) == 8  # single runs are taken in the first rounds alone
 
@@ -155,6 +261,107 @@ def test_the_time_limit_ends_what_will_not_settle() -> None:
     assert timings.ended_by == "time_limit"
     assert timings.ratios.size > 64
     assert 20e9 <= device.wall_ns < 25e9
+
+
+def disturbed_every(device: FakeDevice, runs: int) -> Invoke:
+    """Every so many runs the core goes away, and the run after it takes twice as long."""
+    count = 0
+    network = device.network(1_000_000)
+
+    def invoke() -> None:
+        nonlocal count
+        count += 1
+        if count % runs == 0:
+            device.disturbances["preempted"] += 1
+            network()
+        network()
+
+    return invoke
+
+
+def test_a_disturbed_pair_is_set_aside_and_timed_again() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, lambda _: disturbed_every(device, 11))
+    np.testing.assert_array_equal(timings.ratios, 4.0)
+    assert timings.ratios.shape == (8, PAIRS_PER_ROUND)
+    assert timings.set_aside.pairs == timings.set_aside.preempted > 0
+    assert timings.set_aside.throttled == 0
+    assert timings.counted == DisturbedPairs(0, 0, 0, 0, 0, 0)
+    assert not timings.is_noisy
+    assert timings.watched == ("preempted", "throttled")
+
+
+def test_where_it_never_ends_the_pairs_count_as_they_are_and_it_is_told() -> None:
+    device = FakeDevice()
+
+    def candidate(_: int) -> Invoke:
+        network = device.network(1_000_000)
+
+        def invoke() -> None:
+            device.disturbances["throttled"] += 1
+            network()
+
+        return invoke
+
+    timings = time_fakes(device, candidate)
+    assert timings.ratios.shape == (8, PAIRS_PER_ROUND)
+    assert 0 < timings.set_aside.pairs <= PAIRS_PER_ROUND  # then it was plain to be in vain
+    assert timings.counted.pairs == timings.counted.throttled == 64
+    assert timings.is_noisy
+
+
+def half_disturbed(device: FakeDevice) -> Invoke:
+    """Now and then the core goes away: some half of the pairs see it."""
+    random = np.random.default_rng(0)
+    network = device.network(1_000_000)
+
+    def invoke() -> None:
+        device.disturbances["preempted"] += random.random() < 0.2
+        network()
+
+    return invoke
+
+
+def test_no_more_pairs_are_set_aside_than_wanted() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, lambda _: half_disturbed(device), min_pairs=16)
+    assert 0 < timings.set_aside.pairs <= 16
+
+
+def test_no_pair_is_set_aside_once_half_the_time_is_over() -> None:
+    device = FakeDevice()
+    brief = time_fakes(device, lambda _: half_disturbed(device), time_limit_s=0.2)
+    assert 0 < brief.set_aside.pairs < brief.counted.pairs
+    device = FakeDevice()
+    long = time_fakes(device, lambda _: half_disturbed(device), time_limit_s=20)
+    assert long.set_aside.pairs > 2 * brief.set_aside.pairs
+
+
+def test_single_runs_are_planned_by_the_wall_clock() -> None:
+    device = FakeDevice()
+    device.preempted_ns = 9_000_000
+    timings = time_fakes(device, lambda _: device.network(1_000_000), time_limit_s=20)
+    assert timings.wall_ns.size < 520
+
+
+def test_no_round_wastes_all_the_repeats() -> None:
+    device = FakeDevice()
+
+    def candidate(index: int) -> Invoke:
+        return disturbed_every(device, 1 if index == 0 else 10_000)
+
+    timings = time_fakes(device, candidate)
+    assert 0 < timings.set_aside.pairs <= PAIRS_PER_ROUND
+    assert timings.counted.pairs == PAIRS_PER_ROUND
+    np.testing.assert_array_equal(timings.ratios[1:], 4.0)
+
+
+def test_rounds_that_do_not_settle_are_counted() -> None:
+    device = FakeDevice()
+    timings = time_fakes(
+        device, lambda index: device.network(lambda run: 1e6 * 1.01**run if index == 2 else 1e6)
+    )
+    assert timings.unsettled_rounds == 1
 
 
 def test_the_fewest_pairs_are_taken_even_beyond_the_time_limit() -> None:
@@ -204,7 +411,11 @@ def test_garbage_is_collected_between_but_not_within_timings() -> None:
 def test_alone_gives_the_median_of_fresh_sessions() -> None:
     device = FakeDevice()
     estimate = time_alone(
-        lambda index: device.network(250_000 + 1_000 * index), device.clocks, seed=0, rounds=5
+        lambda index: device.network(250_000 + 1_000 * index),
+        device.clocks,
+        seed=0,
+        rounds=5,
+        watch=device,
     )
     assert estimate.value == 252_000
     assert estimate.n == 5 * PAIRS_PER_ROUND
@@ -242,7 +453,7 @@ def ratio_of(
                 relative_ci=0.01,
                 time_limit_s=3,
             )
-        return estimate_quantile(timings.ratios, 0.5, seed)
+        return timings.median_ratio(seed)
 
     return ratio
 

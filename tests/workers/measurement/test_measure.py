@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from search_spaces.metric import MEASURED_METRICS
 from search_spaces.recipe import ArmInfeasible
 from service.domain.device import MeasurementSettings
+from workers.benches.in_process import InProcessBench
 from workers.measurement.measure import Measured, measure
-from workers.runtimes.registry import RUNTIME_NAMES
+from workers.runtimes.errors import RuntimeMissing
+from workers.runtimes.registry import RUNTIME_NAMES, find_runtime
 
-pytestmark = pytest.mark.alone
+SLOW_TO_START = ("executorch", "torch_eager", "torch_csr", "aotinductor")
+"""Runtimes that import torch, or compile: their figures are only asked for, not weighed."""
 
 
 class SmallTagger(nn.Module):
@@ -43,43 +46,77 @@ def measure_tagger(width: int, runtime: str, cache_folder: Path, folder: Path) -
     network = SmallTagger(width)
     inputs = [(torch.randint(0, 40, (1, 16)),) for _ in range(3)]
     settings = MeasurementSettings.model_validate({"runtime": runtime, "time_limit_s": 3})
-    return measure(network, inputs, settings, cache_folder, folder, 7)
+    return measure_here(network, inputs, settings, cache_folder, folder)
 
 
-@pytest.mark.parametrize("runtime", RUNTIME_NAMES)
+def measure_here(
+    network: nn.Module,
+    inputs: list[tuple[Tensor, ...]],
+    settings: MeasurementSettings,
+    cache_folder: Path,
+    folder: Path,
+) -> Measured:
+    try:
+        runtime = find_runtime(settings.chosen_runtime)
+    except RuntimeMissing as missing:
+        pytest.skip(str(missing))
+    bench = InProcessBench(runtime, "this-box", folder)
+    return measure(network, inputs, settings, runtime, bench, cache_folder, folder, 7)
+
+
+@pytest.mark.parametrize("runtime", SLOW_TO_START)
+def test_every_metric_is_measured(runtime: str, cache_folder: Path, tmp_path: Path) -> None:
+    check_figures(measure_tagger(32, runtime, cache_folder, tmp_path), runtime, tmp_path)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("runtime", [name for name in RUNTIME_NAMES if name not in SLOW_TO_START])
 def test_every_metric_is_measured_with_its_noise(
     runtime: str, cache_folder: Path, tmp_path: Path
 ) -> None:
     measured = measure_tagger(32, runtime, cache_folder, tmp_path)
-    assert list(measured.metrics) == [metric.name for metric in MEASURED_METRICS]
+    check_figures(measured, runtime, tmp_path)
+    figures = {name: estimate.mean for name, estimate in measured.metrics.items()}
+    # Alone on the core, CPU time and wall time of one inference are about the same; a machine that
+    # was disturbed just while its reference was calibrated doubles all of its latencies.
+    assert 1 / 3 < figures["latency_ms"] / figures["latency_p50_ms"] < 3
+    latency, protocol = measured.metrics["latency_ms"], measured.protocol
+    assert latency.sem is not None
+    assert 0 < latency.sem < 0.1 * latency.mean
+    assert measured.metrics["latency_p99_ms"].n >= 662
+    assert protocol["candidate_repeats"] * latency.mean > 0.3
+
+
+def check_figures(measured: Measured, runtime: str, folder: Path) -> None:
+    """All that holds however busy the machine is."""
+    assert measured.metrics.keys() == {metric.name for metric in MEASURED_METRICS}
     figures = {name: estimate.mean for name, estimate in measured.metrics.items()}
     assert figures["weight_count"] == 40 * 32 + 2 * 32 * 64 + 64 + 32 + 32 * 5 + 5
     assert figures["macs"] == 16 * (2 * 32 * 64 + 32 * 5)
     assert figures["file_size_bytes"] == measured.exported_path.stat().st_size
-    assert measured.exported_path.parent == tmp_path
+    assert measured.exported_path.parent == folder
     assert figures["export_s"] > 0
     assert figures["peak_memory_bytes"] > 0
-    # Alone on the core, CPU time and wall time of one inference are about the same.
-    assert figures["latency_ms"] == pytest.approx(figures["latency_p50_ms"], rel=0.5)
+    assert figures["latency_ms"] > 0
     assert figures["latency_p50_ms"] <= figures["latency_p90_ms"] <= figures["latency_p99_ms"]
-    latency = measured.metrics["latency_ms"]
-    assert latency.sem is not None
-    assert 0 < latency.sem < 0.1 * latency.mean
-    assert latency.n >= 64
-    assert measured.metrics["latency_p99_ms"].n >= 662
 
     protocol = measured.protocol
     assert json.loads(json.dumps(protocol)) == protocol
     assert protocol["runtime"] == runtime
-    assert protocol["pairs"] == latency.n == 8 * protocol["rounds"]
+    calm_rounds = protocol["rounds"] - protocol["slow_rounds"]
+    assert protocol["pairs"] == measured.metrics["latency_ms"].n == 8 * calm_rounds
+    assert protocol["rounds"] >= 8
     assert protocol["seed"] == 7
+    assert "preempted" in protocol["watched"]
+    assert protocol["set_aside"]["pairs"] <= 64
+    assert protocol["noisy"] == (protocol["counted"]["pairs"] > 0.8 * protocol["rounds"])
     assert protocol["agreement_worst_relative_error"] < 1e-4
-    assert protocol["candidate_repeats"] * latency.mean > 0.3
     assert len(protocol["pinned_cores"]) == 1
     assert protocol["reference"]["latency_ms"] > 0
     assert protocol["input_shapes"] == [[1, 16]]
 
 
+@pytest.mark.alone
 def test_a_larger_network_is_measured_slower(cache_folder: Path, tmp_path: Path) -> None:
     small = measure_tagger(64, "onnxruntime", cache_folder, tmp_path / "small").metrics
     large = measure_tagger(256, "onnxruntime", cache_folder, tmp_path / "large").metrics
@@ -100,11 +137,10 @@ def test_a_network_whose_export_answers_otherwise_is_not_measured(
     cache_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ArmInfeasible, match=r"output on input 0 differs from torch's by 0\.02"):
-        measure(
+        measure_here(
             AnotherWhenExported(),
             [(torch.ones(1, 4),)],
             MeasurementSettings(),
             cache_folder,
             tmp_path,
-            0,
         )

@@ -9,9 +9,9 @@ from torch import nn
 from workers.measurement.peak_memory import (
     PROCESSES,
     MemoryProbeDied,
-    Runnable,
     measure_peak_memory,
 )
+from workers.measurement.runnable import Runnable
 from workers.runtimes.registry import find_runtime
 
 pytestmark = pytest.mark.alone
@@ -25,7 +25,8 @@ def exported(folder: Path, layers: int) -> Runnable:
     folder.mkdir()
     torch.manual_seed(0)
     network = nn.Sequential(*(nn.Linear(512, 512, bias=False) for _ in range(layers)))
-    return Runnable(find_runtime("onnxruntime").export(network.eval(), INPUTS, folder).path, INPUTS)
+    path = find_runtime("onnxruntime").export(network.eval(), INPUTS, folder).path
+    return Runnable(path, [(INPUTS[0].numpy(),)])
 
 
 def test_the_rise_grows_with_the_weights(tmp_path: Path) -> None:
@@ -46,6 +47,6 @@ def test_the_rise_grows_with_the_weights(tmp_path: Path) -> None:
 
 def test_a_process_that_dies_tells_what_it_said(tmp_path: Path) -> None:
     reference = exported(tmp_path / "reference", 1)
-    missing = Runnable(tmp_path / "no-such.onnx", INPUTS)
+    missing = Runnable(tmp_path / "no-such.onnx", [(INPUTS[0].numpy(),)])
     with pytest.raises(MemoryProbeDied, match=r"(?s)exit code 1 .*No such file .*no-such\.onnx"):
         measure_peak_memory("onnxruntime", missing, reference, 1, tmp_path)

@@ -1,19 +1,24 @@
 """The reference network is made once, is always the same, and is made anew when damaged."""
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 
-from workers.measurement.device_profile import profile_this_host
+from workers.benches.in_process import InProcessBench
+from workers.measurement import calibration_history
 from workers.measurement.reference import Reference, calibrated_reference
 from workers.measurement.reference_network import (
-    REFERENCE_NAME,
+    LARGE,
+    LARGE_FROM_BYTES,
+    SMALL,
+    ReferenceShape,
     build_reference,
+    reference_for,
     reference_input,
 )
-from workers.measurement.timed_block import clocks_for
 from workers.runtimes.onnxruntime import OnnxRuntime
 from workers.runtimes.runtime import ExportedNetwork
 
@@ -31,8 +36,11 @@ class CountingRuntime(OnnxRuntime):
         return super().export(network, example, folder)
 
 
-def find(runtime: OnnxRuntime, cache: Path) -> Reference:
-    return calibrated_reference(runtime, 1, clocks_for(1), profile_this_host(), cache)
+def find(
+    runtime: OnnxRuntime, cache: Path, threads: int = 1, device: str = "this-box"
+) -> Reference:
+    bench = InProcessBench(runtime, device, cache)
+    return calibrated_reference(SMALL, runtime, bench, threads, cache)
 
 
 @pytest.fixture
@@ -40,17 +48,30 @@ def runtime() -> CountingRuntime:
     return CountingRuntime()
 
 
-def test_the_weights_and_answers_never_change() -> None:
+@pytest.mark.parametrize(
+    ("shape", "name", "weights", "first_answers"),
+    [
+        (SMALL, "encoder-2x128-v1", 528_656, [0.2357, -0.1096, -0.7024]),
+        (LARGE, "encoder-4x320-v1", 5_267_216, [0.0756, 0.2587, 0.1347]),
+    ],
+    ids=["small", "large"],
+)
+def test_the_weights_and_answers_never_change(
+    shape: ReferenceShape, name: str, weights: int, first_answers: list[float]
+) -> None:
     """Fixed numbers: should they change, the reference needs another name."""
-    assert REFERENCE_NAME == "encoder-2x128-v1"
-    network = build_reference()
-    assert sum(weight.numel() for weight in network.parameters()) == 528_656
+    assert shape.name == name
+    network = build_reference(shape)
+    assert sum(weight.numel() for weight in network.parameters()) == weights
     with torch.no_grad():
         answers = network(*reference_input())
     assert answers.shape == (1, 16)
-    torch.testing.assert_close(
-        answers[0, :3], torch.tensor([0.2357, -0.1096, -0.7024]), rtol=1e-3, atol=1e-3
-    )
+    torch.testing.assert_close(answers[0, :3], torch.tensor(first_answers), rtol=1e-3, atol=1e-3)
+
+
+def test_a_candidate_is_paired_with_the_reference_that_is_like_it() -> None:
+    assert reference_for(0) is reference_for(LARGE_FROM_BYTES - 1) is SMALL
+    assert reference_for(LARGE_FROM_BYTES) is reference_for(10**9) is LARGE
 
 
 def test_it_is_exported_and_calibrated_once(runtime: CountingRuntime, tmp_path: Path) -> None:
@@ -73,11 +94,12 @@ def test_what_is_damaged_is_made_anew(
     runtime: CountingRuntime, tmp_path: Path, damaged: str
 ) -> None:
     first = find(runtime, tmp_path)
+    network = first.path.read_bytes()
     (first.path.parent / damaged).write_bytes(b"half a file")
     again = find(runtime, tmp_path)
     assert runtime.exports == 2
     assert again.path == first.path
-    assert again.calibration.file_sha256 == first.calibration.file_sha256
+    assert again.path.read_bytes() == network
 
 
 def test_whoever_comes_second_waits_and_takes_the_firsts(
@@ -98,6 +120,25 @@ def test_whoever_comes_second_waits_and_takes_the_firsts(
 
 def test_each_number_of_threads_has_its_own(runtime: CountingRuntime, tmp_path: Path) -> None:
     one = find(runtime, tmp_path)
-    two = calibrated_reference(runtime, 2, clocks_for(2), profile_this_host(), tmp_path)
+    two = find(runtime, tmp_path, threads=2)
     assert one.path != two.path
     assert two.calibration.clock == "wall_time"
+
+
+def test_each_device_has_its_own(runtime: CountingRuntime, tmp_path: Path) -> None:
+    assert find(runtime, tmp_path).path != find(runtime, tmp_path, device="another-box").path
+    assert runtime.exports == 2
+
+
+def test_it_is_timed_again_for_the_devices_history(
+    runtime: CountingRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = find(runtime, tmp_path)
+    assert first.history == (first.calibration,)
+    monkeypatch.setattr(calibration_history, "AGAIN_AFTER", timedelta(seconds=-1))
+    again = find(runtime, tmp_path)
+    assert again.calibration == first.calibration
+    assert again.history[0] == first.calibration
+    assert len(again.history) == 2
+    assert again.history[1].latency_ms == pytest.approx(first.calibration.latency_ms, rel=0.5)
+    assert runtime.exports == 1

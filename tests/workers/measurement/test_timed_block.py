@@ -1,4 +1,4 @@
-"""Warming up, repeating and timing, on a device whose time is made up."""
+"""Repeating and timing, on a device whose time is made up."""
 
 import pytest
 
@@ -8,37 +8,10 @@ from workers.measurement.timed_block import (
     clocks_for,
     repeats_in_block,
     time_block,
-    warm_up,
+    time_in_block,
 )
 
 pytestmark = pytest.mark.alone
-
-
-def test_a_steady_network_is_warm_after_two_windows() -> None:
-    device = FakeDevice()
-    warm = warm_up(device.network(1_000_000), device.clocks.work)
-    assert (warm.runs, warm.inference_ns) == (1 + 3 + 3, 1_000_000)
-    assert device.runs == warm.runs
-
-
-def test_warming_up_lasts_as_long_as_the_network_gets_quicker() -> None:
-    device = FakeDevice()
-    settled_after = 15
-    network = device.network(lambda run: 1e6 * max(1.0, 2.0 - run / settled_after))
-    warm = warm_up(network, device.clocks.work)
-    assert warm.inference_ns == 1_000_000
-    assert settled_after < warm.runs < 2 * settled_after
-
-
-def test_warming_up_ends_although_the_network_never_settles() -> None:
-    device = FakeDevice()
-    warm = warm_up(device.network(lambda run: 1e9 * 0.9**run), device.clocks.work)
-    assert warm.runs == 1 + 10 * 2
-
-
-def test_quick_networks_warm_up_by_windows_of_fifty() -> None:
-    device = FakeDevice()
-    assert warm_up(device.network(2_000), device.clocks.work).runs == 1 + 50 + 50
 
 
 @pytest.mark.parametrize(("inference_ns", "repeats"), [(20_000, 25), (499_999, 2), (9e6, 1)])
@@ -54,6 +27,13 @@ def test_a_blocks_time_is_that_of_one_inference_without_those_that_warm_the_cach
     network = device.network(lambda run: 5_000 if run < 2 else 1_000)
     assert time_block(network, 8, device.clocks.work) == 1_000
     assert device.runs == 2 + 8
+
+
+def test_what_seems_slow_by_itself_is_timed_in_blocks_as_long_as_they_have_to_be() -> None:
+    """A network of 10 us that took 100 us beside another: five would be too short a block."""
+    device = FakeDevice()
+    assert time_in_block(device.network(10_000), 100_000, device.clocks.work) == 10_000
+    assert device.runs >= 50
 
 
 def test_being_preempted_does_not_count_as_work() -> None:
