@@ -12,6 +12,10 @@ class RuntimeMissing(GrantRefused):
     """The runtime is not installed on this worker."""
 
 
+class PrecisionMissing(GrantRefused):
+    """The runtime, or this worker's processor, cannot compute in the precision asked for."""
+
+
 class ExportFailed(ArmInfeasible):
     """The network cannot be expressed in the runtime."""
 

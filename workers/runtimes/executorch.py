@@ -5,6 +5,7 @@ ExecuTorch's own portable and optimised kernels.
 """
 
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import NDArray
 
+from service.domain.runtimes import Precision, RuntimeName
 from workers.runtimes.errors import LoadFailed
 from workers.runtimes.exporting import exporting
 from workers.runtimes.quiet import quiet
@@ -32,14 +34,19 @@ if TYPE_CHECKING:
 class ExecuTorch:
     """The runtime of phones and wearables."""
 
-    name = "executorch"
+    name: RuntimeName = "executorch"
 
     def version(self) -> str:
         """As the distribution's metadata tells."""
         return version("executorch")
 
     def export(
-        self, network: torch.nn.Module, example: tuple[torch.Tensor, ...], folder: Path
+        self,
+        network: torch.nn.Module,
+        example: tuple[torch.Tensor, ...],
+        folder: Path,
+        precision: Precision = "fp32",
+        calibration_inputs: Sequence[tuple[torch.Tensor, ...]] = (),
     ) -> ExportedNetwork:
         """Writes `network.pte`; see `Runtime.export`."""
         with quiet():
@@ -49,7 +56,7 @@ class ExecuTorch:
             from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415
 
         path = folder / "network.pte"
-        with exporting(self.name):
+        with exporting(self.name, precision, calibration_inputs):
             start = time.perf_counter()
             program = torch.export.export(network, example, strict=False)
             edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])

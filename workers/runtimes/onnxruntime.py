@@ -5,6 +5,7 @@ Loading and running imports no torch.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from service.domain.runtimes import Precision, RuntimeName
 from workers.runtimes.errors import LoadFailed
 from workers.runtimes.exporting import exporting
 from workers.runtimes.runtime import ExportedNetwork, Inputs
@@ -25,26 +27,36 @@ _LOG_ERRORS = 3  # onnxruntime's severity: warnings tell of optimisations it tri
 class OnnxRuntime:
     """The default runtime."""
 
-    name = "onnxruntime"
+    name: RuntimeName = "onnxruntime"
 
     def version(self) -> str:
         """As `onnxruntime.__version__`."""
         return str(onnxruntime.__version__)
 
     def export(
-        self, network: "torch.nn.Module", example: "tuple[torch.Tensor, ...]", folder: Path
+        self,
+        network: "torch.nn.Module",
+        example: "tuple[torch.Tensor, ...]",
+        folder: Path,
+        precision: Precision = "fp32",
+        calibration_inputs: "Sequence[tuple[torch.Tensor, ...]]" = (),
     ) -> ExportedNetwork:
         """Writes `network.onnx`, its weights inside; see `Runtime.export`."""
         import onnxscript  # noqa: F401, PLC0415  (imported here, it does not count as export)
         import torch  # noqa: PLC0415
         import torch.onnx.ops  # noqa: PLC0415
 
+        if precision != "fp32":
+            from workers.runtimes.onnx_quantization import quantize  # noqa: PLC0415
+
         path = folder / "network.onnx"
-        with exporting(self.name):
+        with exporting(self.name, precision, calibration_inputs):
             start = time.perf_counter()
             torch.onnx.export(
                 network, example, path, dynamo=True, external_data=False, verbose=False
             )
+            if precision != "fp32":
+                quantize(path, precision, calibration_inputs)
             export_s = time.perf_counter() - start
         return ExportedNetwork(path, path.stat().st_size, export_s)
 

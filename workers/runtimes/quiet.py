@@ -5,7 +5,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_CHATTY_LOGGERS = ("torch", "torch.onnx", "torch.export", "torchao", "onnxscript", "executorch")
+_CHATTY_LOGGERS = (
+    "torch",
+    "torch.onnx",
+    "torch.export",
+    "torchao",
+    "onnxscript",
+    "executorch",
+    "nncf",
+)
 
 
 @contextmanager
