@@ -1,0 +1,1 @@
+"""Whether a network measures alike however the device is reached."""

@@ -1,0 +1,1 @@
+"""What a worker adds to each training, beside importing the recipe."""

@@ -1,0 +1,1 @@
+"""Devices with what it takes to measure networks on them, behind one contract."""

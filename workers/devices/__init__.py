@@ -1,0 +1,1 @@
+"""The machines that networks are measured on, behind one contract."""
