@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from service import cli_experiments, cli_server, cli_steering, cli_tokens, cli_trials
+from service import cli_experiments, cli_fleet, cli_server, cli_steering, cli_tokens, cli_trials
 
 app = typer.Typer(
     name="archfront",
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (cli_server, cli_experiments, cli_steering, cli_trials, cli_tokens):
+for _module in (cli_server, cli_experiments, cli_steering, cli_trials, cli_fleet, cli_tokens):
     _module.add_to(app)
 
 

@@ -29,6 +29,10 @@ DatabaseUrl = Annotated[
 DataFolder = Annotated[
     Path | None, _Option("--data", help="Where database, artifacts and the local token are kept.")
 ]
+RayAddress = Annotated[
+    str | None,
+    _Option("--address", help="HOST:PORT of the Ray cluster; default: the one this machine is in."),
+]
 
 
 def demo(
@@ -42,8 +46,8 @@ def demo(
     seed: Annotated[int | None, _Option(min=0, help="Another seed than 0.")] = None,
 ) -> None:
     """Search a real space on this machine, from the REST call to the front."""
-    _require("fastapi", "server")
-    _require("onnxruntime", "worker")
+    require("fastapi", "server")
+    require("onnxruntime", "worker")
     import_module("service.demo").run(
         folder, fresh=fresh, workers=workers, trials=trials, seed=seed
     )
@@ -93,7 +97,7 @@ def serve(
         log_level=log_level,
     )
     configure_logs(settings.log_format, settings.log_level)
-    _require("fastapi", "server")
+    require("fastapi", "server")
     from service.serving import serve as run
 
     run(settings, suggesters=suggesters, ends_with_parent=with_parent)
@@ -105,12 +109,38 @@ def worker(
         str | None, _Option(help="The server; default: ARCHFRONT_URL, else the one here.")
     ] = None,
     name: Annotated[str | None, _Option(help="Unique in the fleet; default: the host's.")] = None,
+    engine: Annotated[
+        str | None, _Option(help="Where stages run: local (this machine), ray or slurm.")
+    ] = None,
+    address: RayAddress = None,
+    gpus_per_stage: Annotated[
+        float | None, _Option(help="On ray and slurm, where an experiment requires none.")
+    ] = None,
+    partition: Annotated[str | None, _Option(help="Slurm's, of each job.")] = None,
+    gres: Annotated[str | None, _Option(help="Slurm's, of each job, as gpu:a100:1.")] = None,
+    job_minutes: Annotated[int | None, _Option(help="That Slurm gives each job.")] = None,
     slots: Annotated[int | None, _Option(help="Stages worked off at a time.")] = None,
     stages: Annotated[str | None, _Option(help="train,measure or one of them.")] = None,
     threads: Annotated[int | None, _Option(help="Threads of each stage.")] = None,
     cores: Annotated[str | None, _Option(help="Processor cores to use, as 0,1.")] = None,
+    gpus: Annotated[
+        str | None, _Option(help="GPUs to deal out to the slots, as 0,1 or MIG ids.")
+    ] = None,
     device: Annotated[str | None, _Option(help="Names the measuring device.")] = None,
-    label: Annotated[list[str] | None, _Option(help="KEY=VALUE, shown in the fleet.")] = None,
+    target: Annotated[
+        list[str] | None,
+        _Option(help="A name experiments may ask to be measured on; this-host if not given."),
+    ] = None,
+    devices: Annotated[
+        Path | None, _Option(help="YAML of further devices to measure on; see docs/operate.md.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, _Option(help="KEY=VALUE that experiments may require.")
+    ] = None,
+    resource: Annotated[
+        list[str] | None,
+        _Option(help="NAME=NUMBER that experiments may require, beside those found."),
+    ] = None,
     cache: Annotated[
         Path | None, _Option(help="Prepared data, shared by all workers here.")
     ] = None,
@@ -118,16 +148,32 @@ def worker(
     drain: Annotated[
         float | None, _Option(help="Seconds that running stages get after SIGTERM.")
     ] = None,
+    memory_limit: Annotated[
+        float | None, _Option(help="GiB that the processes of one stage may hold.")
+    ] = None,
+    disk_limit: Annotated[
+        float | None, _Option(help="GiB of files that one stage may write into its folder.")
+    ] = None,
+    time_limit: Annotated[float | None, _Option(help="Seconds that one stage may take.")] = None,
+    health_port: Annotated[
+        int | None, _Option(help="Answer /healthz here: 200 while it hears the server, else 503.")
+    ] = None,
+    health_host: Annotated[
+        str | None, _Option(help="Where probes come from; default 127.0.0.1, this machine.")
+    ] = None,
     with_parent: Annotated[
         bool, _Option("--with-parent", help="End when the process that started this one ends.")
     ] = False,
 ) -> None:
-    """Train and measure trials on this machine; takes its token from ARCHFRONT_TOKEN."""
+    """Train and measure trials, here or on a cluster; takes its token from ARCHFRONT_TOKEN.
+
+    With --engine ray it leases as many trainings as the cluster has room for.
+    """
     from service.cli_output import pairs
     from service.logs import configure_logs
 
     configure_logs()
-    _require("torch", "worker")
+    require("torch", "worker")
     if with_parent:
         from service.child_processes import when_parent_dies
 
@@ -136,28 +182,64 @@ def worker(
     run(
         url,
         name=name,
+        engine=engine,
+        address=address,
+        gpus_per_stage=gpus_per_stage,
+        slurm_partition=partition,
+        slurm_gres=gres,
+        slurm_time_limit_min=job_minutes,
         slots=slots,
         stages=stages.split(",") if stages is not None else None,
         threads=threads,
         cores=cores,
+        gpus=gpus,
         device=device,
+        targets=target,
+        devices_file=devices,
         labels=pairs(label, "--label") if label else None,
+        resources=pairs(resource, "--resource") if resource else None,
         cache_folder=cache,
         data_folder=data,
         drain_s=drain,
+        memory_limit_gib=memory_limit,
+        disk_limit_gib=disk_limit,
+        time_limit_s=time_limit,
+        health_host=health_host,
+        health_port=health_port,
     )
 
 
 def suggester(
     database: DatabaseUrl = None,
     data: DataFolder = None,
+    *,
+    engine: Annotated[str, _Option(help="Where it runs: local (this machine) or ray.")] = "local",
+    address: RayAddress = None,
 ) -> None:
-    """Propose arms for a server that runs with --suggesters 0."""
+    """Propose arms for a server that runs with --suggesters 0.
+
+    With --engine ray, in a task of the cluster, whose nodes have ARCHFRONT_DATABASE_URL set.
+    """
     from service.settings import read_settings
 
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter(f"{engine!r} is neither local nor ray", param_hint="--engine")
+    if engine == "ray":
+        from service.logs import configure_logs
+
+        if database is not None or data is not None:
+            raise typer.BadParameter(
+                "set ARCHFRONT_DATABASE_URL in the environment of the cluster's nodes instead",
+                param_hint="--database, --data",
+            )
+        configure_logs()
+        require("sqlalchemy", "server")
+        import_module("service.background.ray_suggester").main(address)
+        return
     settings = read_settings(database_url=database, data_folder=data)
-    _require("sqlalchemy", "server")
+    require("sqlalchemy", "server")
     arguments = ["--database", settings.database, "--log-format", settings.log_format]
+    arguments += ["--log-level", settings.log_level]
     import_module("service.background.suggester").main(arguments)
 
 
@@ -166,7 +248,7 @@ def doctor(database: DatabaseUrl = None, data: DataFolder = None) -> None:
     from service.settings import read_settings
 
     settings = read_settings(database_url=database, data_folder=data)
-    _require("sqlalchemy", "server")
+    require("sqlalchemy", "server")
     from service.domain.errors import Unavailable
     from service.storage.artifacts import ArtifactStore
     from service.storage.database import Database
@@ -191,7 +273,8 @@ def doctor(database: DatabaseUrl = None, data: DataFolder = None) -> None:
     print("All invariants hold.")
 
 
-def _require(module: str, extra: str) -> None:
+def require(module: str, extra: str) -> None:
+    """Raises: ArchfrontError, naming the extra, where its module is not installed."""
     from importlib.util import find_spec
 
     from service.domain.errors import ArchfrontError

@@ -1,10 +1,13 @@
 """`archfront token create | list | revoke`: who may use the server."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli_output import JsonFlag
+
+if TYPE_CHECKING:
+    from service.schemas.tokens import TokenCreated, TokenRequest, TokenView
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,6 +27,14 @@ def create(
     ],
     *,
     days: Annotated[float | None, typer.Option(help="It expires after so many days.")] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Ask no server: write it into the database of ARCHFRONT_DATABASE_URL, or of the "
+            "data folder. Makes the first token of a server without one.",
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a token. Its secret is printed once, alone on standard output."""
@@ -36,13 +47,34 @@ def create(
 
     seconds = None if days is None else days * 86_400.0
     wanted = validate(TokenRequest, {"name": name, "scopes": tuple(scope), "expires_in_s": seconds})
-    with Client() as client:
-        created = client.create_token(wanted.name, wanted.scopes, wanted.expires_in_s)
+    if offline:
+        created = _create_offline(wanted)
+    else:
+        with Client() as client:
+            created = client.create_token(wanted.name, wanted.scopes, wanted.expires_in_s)
     if as_json:
         print_json(created)
         return
     print(created.secret)
     print(f"{created.id}: {', '.join(created.scopes)}; not shown again.", file=sys.stderr)
+
+
+def _create_offline(wanted: "TokenRequest") -> "TokenCreated":
+    from service.cli_server import require
+    from service.settings import read_settings
+
+    settings = read_settings()
+    require("sqlalchemy", "server")
+    from service.storage.database import Database
+    from service.use_cases.tokens import create_token
+
+    database = Database(settings.database)
+    try:
+        database.upgrade()
+        with database.write() as connection:
+            return create_token(connection, wanted)
+    finally:
+        database.dispose()
 
 
 def list_all(*, as_json: JsonFlag = False) -> None:
@@ -60,7 +92,7 @@ def list_all(*, as_json: JsonFlag = False) -> None:
             one.id,
             one.name,
             ",".join(one.scopes),
-            "revoked" if one.revoked_at else "valid",
+            _state(one),
             f"{one.expires_at:%Y-%m-%d}" if one.expires_at else "never",
             f"{one.last_used_at:%Y-%m-%d %H:%M}" if one.last_used_at else "never",
         )
@@ -68,6 +100,12 @@ def list_all(*, as_json: JsonFlag = False) -> None:
     ]
     header = ("id", "name", "scopes", "state", "expires", "last used (UTC)")
     print_table(header, rows, "No tokens.")
+
+
+def _state(token: "TokenView") -> str:
+    if token.revoked_at:
+        return "revoked"
+    return f"used by {token.spent_by}" if token.spent_at else "valid"
 
 
 def revoke(

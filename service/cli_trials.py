@@ -25,7 +25,6 @@ def add_to(app: typer.Typer) -> None:
         rich_help_panel=_PANEL,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(pick)
-    app.command("workers", rich_help_panel=_PANEL)(workers)
 
 
 def trials(
@@ -118,11 +117,15 @@ def trial(
             str(attempt.epoch),
             attempt.worker_id or "",
             attempt.outcome.value if attempt.outcome else "under way",
+            ""
+            if attempt.resumed_after_step is None
+            else f"after step {attempt.resumed_after_step}",
             (attempt.detail or "").splitlines()[0] if attempt.detail else "",
         )
         for attempt in detail.attempts
     ]
-    print_table(("stage", "epoch", "worker", "outcome", "detail"), attempts, "No attempt yet.")
+    header = ("stage", "epoch", "worker", "outcome", "resumed", "detail")
+    print_table(header, attempts, "No attempt yet.")
 
 
 def front(
@@ -297,31 +300,6 @@ def _budgets(arguments: list[str], within: list[str], metrics: list[str]) -> dic
         except ValueError:
             raise typer.BadParameter(f"{text!r} for {metric} is not a number") from None
     return budgets
-
-
-def workers(*, as_json: JsonFlag = False) -> None:
-    """List the workers of the fleet."""
-    from service.cli_output import print_json, print_table
-    from service.client import Client
-
-    with Client() as client:
-        found = client.list_workers()
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (
-            one.name,
-            one.status,
-            f"{one.busy_slots}/{one.slots}",
-            one.device,
-            ", ".join(f"{space.name}@{space.version}" for space in one.search_spaces),
-            f"{one.last_seen_at:%Y-%m-%d %H:%M:%S}",
-        )
-        for one in found
-    ]
-    header = ("name", "status", "busy", "device", "spaces", "last seen (UTC)")
-    print_table(header, rows, "No worker yet; `archfront worker` starts one.")
 
 
 def _measured(measurement: "Measurement | None") -> str:

@@ -38,8 +38,10 @@ from service.schemas.artifacts import ArtifactView
 from service.schemas.documents import parse_json
 from service.schemas.events import EventView
 from service.schemas.experiments import ExperimentSummary, ExperimentValidation, ExperimentView
+from service.schemas.fleet import DeviceView, FleetView
 from service.schemas.fronts import Front, HypervolumeTrace, Pick
 from service.schemas.leases import (
+    CheckpointReference,
     ClaimRequest,
     CompleteRequest,
     FailRequest,
@@ -55,6 +57,9 @@ from service.schemas.tokens import Scope, TokenCreated, TokenRequest, TokenView
 from service.schemas.trials import AskReply, AskRequest, AttachRequest, TellRequest, TrialDetail
 from service.schemas.validation import validate
 from service.schemas.workers import (
+    WorkerEnrolled,
+    WorkerEnrollment,
+    WorkerPause,
     WorkerRegistered,
     WorkerRegistration,
     WorkerStatusChange,
@@ -296,6 +301,15 @@ class Client:
         """Registers a worker or its new session."""
         return self._post("/v1/workers", registration, WorkerRegistered)
 
+    def enroll_worker(self, worker: str, session: str, host: str = "") -> WorkerEnrolled:
+        """Trades this client's one-use token for the worker's own.
+
+        session: kept by the caller; with the same one a lost answer is given again.
+        Raises: TokenSpent.
+        """
+        body = WorkerEnrollment(worker=worker, session=session, host=host)
+        return self._post(path_to("workers", "enroll"), body, WorkerEnrolled)
+
     def set_worker_status(
         self, worker_id: str, status: Literal["online", "draining", "stopped"]
     ) -> WorkerView:
@@ -310,6 +324,23 @@ class Client:
     def read_worker(self, worker_id: str) -> WorkerView:
         """One worker."""
         return self._get(path_to("workers", worker_id), WorkerView)
+
+    def pause_worker(self, worker: str, note: str = "", for_s: float | None = None) -> WorkerView:
+        """Gives the worker of this name nothing new: for so long, or until it is resumed."""
+        body = WorkerPause(note=note, for_s=for_s)
+        return self._post(path_to("workers", worker, "pause"), body, WorkerView)
+
+    def resume_worker(self, worker: str) -> WorkerView:
+        """Ends a pause or a quarantine."""
+        return self._post(path_to("workers", worker, "resume"), None, WorkerView)
+
+    def list_devices(self) -> list[DeviceView]:
+        """The devices that networks can be measured on."""
+        return list(self._pages("/v1/devices", {}, DeviceView))
+
+    def read_fleet(self) -> FleetView:
+        """Workers, devices, and what waits for whom."""
+        return self._get("/v1/fleet", FleetView)
 
     def claim(
         self, worker_id: str, wait_s: float = 0.0, *, key: str | None = None
@@ -352,18 +383,31 @@ class Client:
 
     def upload_artifact(self, file: Path | bytes) -> str:
         """Stores a file (again is harmless); gives its SHA-256."""
-        digest = hashlib.sha256()
-        for piece in _pieces(file):
-            digest.update(piece)
-        sha256 = digest.hexdigest()
-        answer = self._send(
+        answer = self._put_file(path_to("artifacts", _sha256_of(file)), file)
+        return understood(answer, ArtifactView).sha256
+
+    def keep_checkpoint(
+        self, lease_id: str, epoch: int, step: int, file: Path | bytes
+    ) -> CheckpointReference:
+        """Keeps a training's state after `step` steps, instead of earlier ones of its stage.
+
+        Raises: LeaseLost.
+        """
+        query = {"epoch": epoch, "step": step, "sha256": _sha256_of(file)}
+        answer = self._put_file(path_to("leases", lease_id, "checkpoint"), file, query)
+        return understood(answer, CheckpointReference)
+
+    def _put_file(
+        self, path: str, file: Path | bytes, query: Mapping[str, Any] | None = None
+    ) -> httpx2.Response:
+        return self._send(
             "PUT",
-            path_to("artifacts", sha256),
+            path,
+            query=query,
             content=lambda: _pieces(file),
             media_type="application/octet-stream",
             timeout_s=_UPLOAD_TIMEOUT_S,
         )
-        return understood(answer, ArtifactView).sha256
 
     def download_artifact(self, sha256: str, path: Path) -> None:
         """Writes the file whole or not at all. Raises: ArtifactNotFound, AnswerNotUnderstood."""
@@ -489,6 +533,13 @@ def read_spec(spec: Spec) -> ExperimentSpec:
     from service.schemas.yaml_text import parse_yaml
 
     return validate(ExperimentSpec, parse_yaml(path.read_bytes()))
+
+
+def _sha256_of(file: Path | bytes) -> str:
+    digest = hashlib.sha256()
+    for piece in _pieces(file):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _pieces(file: Path | bytes) -> Iterable[bytes]:

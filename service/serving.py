@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ from service.storage.database import Database
 from service.use_cases.tokens import authenticate, create_token
 
 _GRACE_S = 5
+_OPEN_FILES = 65_536
 _LOCAL_TOKEN = TokenRequest(name="local", scopes=("read", "write", "work", "admin"))
 
 
@@ -49,6 +51,7 @@ def serve(
     Raises: SettingsInvalid, AddressTaken, DataFolderUnusable, DatabaseNewerThanCode.
     """
     settings.check_bind()
+    _allow_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     if ends_with_parent:
@@ -61,7 +64,8 @@ def serve(
     server = LocalServer(url=_url(listener), token_file=settings.data_folder.absolute() / "token")
     try:
         database.upgrade()
-        _ensure_token(database, server.token_file)
+        if settings.local_token:
+            _ensure_token(database, server.token_file)
         app = create_app(settings, database)
         children = [_suggester(settings, index) for index in range(suggesters)]
         for child in children:
@@ -125,6 +129,17 @@ def _run(app: FastAPI, listener: socket.socket) -> None:
             raise
     if not server.started:
         raise ArchfrontError("The server did not start.", remedy="See the log above.")
+
+
+def _allow_connections() -> None:
+    """As many open files as the system lets this process have, up to a limit of our own.
+
+    Each worker keeps a connection or two; many systems begin with 1,024 files for all of them.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _leave(_: int, __: FrameType | None) -> None:

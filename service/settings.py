@@ -33,6 +33,7 @@ class Settings(BaseSettings):
 
     database_url: SQLite in the data folder unless given; `postgresql://...` for a fleet.
     artifacts_url: a folder or an fsspec URL such as `s3://bucket/prefix`.
+    local_token: keep a token of every scope in the data folder, for the user of this machine.
     allow_remote: a bind beyond loopback is meant, and a proxy in front terminates TLS.
     long_poll_limit, stream_limit: how many claims and event streams may wait at once.
     """
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     artifacts_url: str = ""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
+    local_token: bool = True
     allow_remote: bool = False
     lease_ttl_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     heartbeat_s: Annotated[float, Field(gt=0, le=3_600)] = 15.0

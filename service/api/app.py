@@ -16,6 +16,7 @@ from service.api import (
     artifacts,
     events,
     experiments,
+    fleet,
     fronts,
     health,
     leases,
@@ -31,6 +32,7 @@ from service.api.changes import ChangeWatch
 from service.api.docs_page import PAGE_POLICY, docs_page
 from service.api.fleet_metrics import FleetMetrics
 from service.api.guard import Guard
+from service.api.lane import Lane
 from service.api.telemetry import Telemetry
 from service.background.early_stopper import stopping_early
 from service.background.lease_reaper import reaping
@@ -47,6 +49,7 @@ _ROUTERS = tuple(
         fronts,
         search_spaces,
         workers,
+        fleet,
         leases,
         artifacts,
         events,
@@ -57,6 +60,8 @@ _ROUTERS = tuple(
 
 _THREADS = 100
 """So many requests are worked on at once; most of these wait for their turn to write."""
+
+_REPORTS_AT_ONCE = 4
 
 
 def create_app(
@@ -88,6 +93,7 @@ def create_app(
     app.state.artifacts = ArtifactStore(settings.artifacts)
     app.state.metrics = CollectorRegistry()
     app.state.watch = ChangeWatch(database, settings.change_poll_s, settings.long_poll_limit)
+    app.state.reports = Lane(_REPORTS_AT_ONCE)
     app.state.streams = ChangeWatch(database, settings.change_poll_s, settings.stream_limit)
     FleetMetrics(database, app.state.metrics)
     problems.install(app, api_routes())
@@ -131,7 +137,8 @@ def _lifespan(
         # Beside the first requests: the first claim is not to pay for the imports.
         app.state.warm = asyncio.create_task(asyncio.to_thread(warm_up))
         times = settings.times
-        async with reaping(database, times), stopping_early(database, times.reap_s):
+        store = app.state.artifacts
+        async with reaping(database, store, times), stopping_early(database, times.reap_s):
             yield
         await app.state.warm
         close_waiting(app)

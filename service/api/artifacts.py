@@ -1,8 +1,6 @@
 """Artifacts: files addressed by their SHA-256, in raw bytes."""
 
-import tempfile
-from collections.abc import Iterator
-from typing import IO, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -11,15 +9,15 @@ from starlette.responses import StreamingResponse
 from service.api.deeds import json_response
 from service.api.guard import needs
 from service.api.reading import DatabaseOf, SettingsOf
+from service.api.received_file import RAW_BODY, received_file
 from service.api.strict_route import StrictRoute
 from service.schemas.artifacts import ArtifactView
 from service.storage.artifacts import ArtifactStore
-from service.use_cases.store_artifact import read_artifact, record_artifact
+from service.use_cases.store_artifact import read_artifact, record_artifact, require_stored
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"], route_class=StrictRoute)
 
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
-_CHUNK_BYTES = 1024 * 1024
 
 
 @router.put(
@@ -28,38 +26,24 @@ _CHUNK_BYTES = 1024 * 1024
     status_code=201,
     response_model=ArtifactView,
     dependencies=[needs("work")],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-            },
-        }
-    },
+    openapi_extra=RAW_BODY,
 )
 async def upload(
     request: Request, database: DatabaseOf, settings: SettingsOf, sha256: Sha256
 ) -> Response:
     """Stores a file; again is harmless. Refused if the bytes have another SHA-256."""
     store: ArtifactStore = request.app.state.artifacts
-    # Received whole before a thread takes it: a slow sender holds no thread and no connection.
-    with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as received:
-        async for chunk in request.stream():
-            await run_in_threadpool(received.write, chunk)
-        received.seek(0)
+    async with received_file(request) as received:
 
         def keep() -> ArtifactView:
-            digest, size_bytes = store.put(_chunks(received), sha256, settings.artifact_limit_bytes)
+            digest, size_bytes = store.put(received.pieces(), sha256, settings.artifact_limit_bytes)
             with database.write() as connection:
-                return record_artifact(connection, digest, size_bytes)
+                view = record_artifact(connection, digest, size_bytes)
+                require_stored(store, digest)
+            return view
 
         view = await run_in_threadpool(keep)
     return json_response(view.model_dump_json(), 201)
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK_BYTES):
-        yield chunk
 
 
 @router.get(

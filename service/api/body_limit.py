@@ -9,7 +9,7 @@ _DRAIN_BYTES = 16 * 1024 * 1024
 
 
 class BodyLimit:
-    """Answers 413 to larger bodies; artifacts have a limit of their own."""
+    """Answers 413 to larger bodies; files have a limit of their own."""
 
     def __init__(self, app: ASGIApp, limit_bytes: int, artifact_limit_bytes: int) -> None:
         self._app = app
@@ -21,8 +21,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_artifact = scope["method"] == "PUT" and scope["path"].startswith("/v1/artifacts/")
-        limit = self._artifact_limit_bytes if is_artifact else self._limit_bytes
+        # Whatever is put is a file, and streamed to the disk.
+        is_file = scope["method"] == "PUT"
+        limit = self._artifact_limit_bytes if is_file else self._limit_bytes
         error = TooLarge(
             f"The body is larger than the {limit} bytes taken here.",
             field="document",

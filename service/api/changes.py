@@ -14,6 +14,7 @@ from typing import TypeVar
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from service.api.lane import Lane
 from service.domain.errors import Unavailable
 from service.storage.database import Database
 from service.use_cases.read_events import newest_event_id
@@ -21,6 +22,7 @@ from service.use_cases.read_events import newest_event_id
 T = TypeVar("T")
 _LOOK_UP_S = 1.0  # how soon a waiting request sees that its client or the server is going
 _AT_LEAST_EVERY_S = 5.0  # a lease may also become free by mere passing of time
+_TRIES_AT_ONCE = 4
 _LOG = logging.getLogger("archfront.api")
 
 
@@ -33,6 +35,7 @@ class ChangeWatch:
 
     def __init__(self, database: Database, poll_s: float, limit: int) -> None:
         self._database = database
+        self._tries = Lane(_TRIES_AT_ONCE)
         self._poll_s = poll_s
         self._limit = limit
         self._waiting = 0
@@ -107,7 +110,7 @@ class ChangeWatch:
     ) -> T | None:
         """What `attempt` gives, tried now and again after changes, for up to `wait_s` seconds.
 
-        Each try runs in a thread in its own transaction; nothing is held in between. None if
+        Each try runs in a lane, in its own transaction; nothing is held in between. None if
         nothing came in time, or the client or the server is going.
         Raises: Unavailable if too many requests wait.
         """
@@ -115,12 +118,12 @@ class ChangeWatch:
         end = loop.time() + wait_s
         with self.place():
             # Most find something at once, and need not know what was the newest event before.
-            given = await run_in_threadpool(attempt)
+            given = await self._tries.run(attempt)
             if given is not None or wait_s <= 0 or self.is_closing():
                 return given
             while True:
                 seen = await self.newest()
-                given = await run_in_threadpool(attempt)
+                given = await self._tries.run(attempt)
                 if given is not None or self.is_closing():
                     return given
                 again = min(end, loop.time() + _AT_LEAST_EVERY_S)

@@ -121,8 +121,25 @@ WORKER_EXAMPLES: dict[str, Example] = {
             "name": "laptop-1",
             "device": "laptop",
             "search_spaces": [{"name": "nlu_encoder", "version": 1}],
-            "runtimes": ["onnxruntime"],
-            "targets": ["this-host"],
+            "targets": [
+                {
+                    "name": "this-host",
+                    "device": "laptop",
+                    "profile": {
+                        "make": "Framework",
+                        "model": "Laptop 13",
+                        "processor": "AMD Ryzen 7 7840U",
+                        "architecture": "x86_64",
+                        "cores": 16,
+                        "memory_bytes": 34_359_738_368,
+                        "system": "Debian GNU/Linux 13 (trixie)",
+                        "kernel": "6.12.48",
+                        "governor": "performance",
+                        "torch": "2.13.0",
+                    },
+                    "runtimes": {"onnxruntime": "1.32.0"},
+                }
+            ],
         },
     }
 }

@@ -35,6 +35,7 @@ from service.schemas.yaml_text import parse_yaml
 from service.use_cases.create_experiment import create_experiment
 from service.use_cases.read_experiment import list_experiments, read_experiment
 from service.use_cases.resolve_experiment import resolve_experiment
+from service.use_cases.resolve_runtimes import resolve_runtimes
 from service.use_cases.resolve_warm_start import resolve_warm_start
 from service.use_cases.steer_experiment import (
     archive,
@@ -93,7 +94,7 @@ def validate_only(spec: SpecOf, database: DatabaseOf, registry: RegistryOf) -> E
     """Checks a spec and resolves its defaults; changes nothing."""
     resolved = resolve_experiment(spec, registry)
     with database.read() as connection:
-        accepted = resolve_warm_start(connection, resolved)
+        accepted = resolve_runtimes(connection, resolve_warm_start(connection, resolved))
     return ExperimentValidation(
         spec=accepted,
         parameter_count=len(resolved.space.parameters),

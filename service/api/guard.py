@@ -83,6 +83,11 @@ def _refuse_nul(scope: Scope) -> None:
         raise InvalidRequest("The address contains the NUL character.", remedy="Remove %00.")
 
 
+def secret_of(request: Request) -> str:
+    """The token that the request carries."""
+    return _bearer_secret(request.scope)
+
+
 def principal_of(request: Request) -> Principal:
     """Who asks."""
     principal: Principal = request.state.principal

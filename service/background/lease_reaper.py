@@ -1,6 +1,7 @@
 """Ends leases that nobody renewed, and at a server's start lets the living ones live on.
 
-Also keeps the house in the same rhythm: forgets old replies, and checkpoints SQLite's log.
+Also keeps the house in the same rhythm: deletes the states of trainings that have ended, forgets
+old replies, and checkpoints SQLite's log.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ from contextlib import asynccontextmanager, suppress
 
 from service.domain.lease import LeaseTimes
 from service.storage import idempotency
+from service.storage.artifacts import ArtifactStore
 from service.storage.database import Database
+from service.use_cases.keep_checkpoint import drop_checkpoints
 from service.use_cases.reap_leases import extend_live_leases, reap_leases
 
 _KEEP_REPLIES_S = 86_400.0
@@ -28,13 +31,15 @@ def reap_once(database: Database) -> int:
 
 
 @asynccontextmanager
-async def reaping(database: Database, times: LeaseTimes) -> AsyncIterator[None]:
+async def reaping(
+    database: Database, store: ArtifactStore, times: LeaseTimes
+) -> AsyncIterator[None]:
     """Reaps every `times.reap_s` while the block runs.
 
     First extends all live leases by one TTL: workers could not renew while no server was up.
     """
     await asyncio.to_thread(_extend, database, times)
-    task = asyncio.create_task(_reap_for_ever(database, times.reap_s))
+    task = asyncio.create_task(_reap_for_ever(database, store, times.reap_s))
     try:
         yield
     finally:
@@ -56,13 +61,14 @@ def _extend(database: Database, times: LeaseTimes) -> None:
         _LOG.info("live leases extended", extra={"count": extended})
 
 
-async def _reap_for_ever(database: Database, reap_s: float) -> None:
+async def _reap_for_ever(database: Database, store: ArtifactStore, reap_s: float) -> None:
     loop = asyncio.get_running_loop()
     forget_at = loop.time()
     while True:
         await asyncio.sleep(reap_s)
         try:
             await asyncio.to_thread(reap_once, database)
+            await asyncio.to_thread(drop_checkpoints, database, store)
             await asyncio.to_thread(database.checkpoint)
             if loop.time() >= forget_at:
                 await asyncio.to_thread(forget_replies, database)

@@ -98,6 +98,10 @@ class LeaseLost(Conflict):
     """The lease is no longer held: it expired and was given away, or the stage has ended."""
 
 
+class TokenSpent(Conflict):
+    """The one-use token has been used."""
+
+
 class NoCandidateReady(Conflict):
     """No candidate is ready yet; the suggester is at work."""
 
@@ -124,6 +128,10 @@ class Unauthenticated(ArchfrontError):
 
 class ScopeMissing(ArchfrontError):
     """The token does not carry the scope that this needs."""
+
+
+class AnothersWorker(ScopeMissing):
+    """The token belongs to another worker."""
 
 
 class DatabaseNewerThanCode(ArchfrontError):

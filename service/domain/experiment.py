@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces.metric import MetricDefinition
+from search_spaces.metric import OPTIONAL_METRICS, MetricDefinition
 from search_spaces.parameter_space import MAX_PARAMETERS, ParameterConstraint, ParameterSpace
 from search_spaces.parameters import Parameter
 from search_spaces.values import Name, ShortText, Text, Value
-from service.domain.device import MeasurementSettings
+from service.domain.device import THIS_HOST, MeasurementSettings, Target, name_on
 from service.domain.early_stopping import EarlyStopping
 from service.domain.objective import Objective, OutcomeConstraint
+from service.domain.requirements import Requirements
 from service.domain.stop_rules import StopRuleName, StopRules, StopVerdict
 from service.domain.warm_start import MAX_SOURCES, WarmStart
 
@@ -75,6 +76,7 @@ MODEL_FREE_STRATEGIES: frozenset[StrategyName] = frozenset({"nsga2", "sobol", "r
 """Those without a surrogate: nothing can be predicted or expected under them."""
 
 MAX_OBJECTIVES = 8
+MAX_TARGETS = 20
 
 
 class OptimizerSettings(Value):
@@ -113,11 +115,19 @@ class TrainingSettings(Value):
     """Limits of a `train` stage.
 
     max_steps: at most so many optimizer steps (None: as the recipe says).
-    wall_clock_limit_s: the attempt is stopped and fails after so long (None: no limit).
+    wall_clock_limit_s: the training is stopped and fails after so long (None: no limit).
+    memory_limit_gib: of the training's processes together; an arm that needs more is infeasible
+        (None: no limit but the worker's).
+    disk_limit_gib: of the files in its work folder; likewise.
+    checkpoint_interval_s: so often its state is kept, so that another worker can go on with it
+        (None: a training that is broken off starts anew).
     """
 
     max_steps: Annotated[int, Field(ge=1)] | None = None
     wall_clock_limit_s: Annotated[float, Field(gt=0)] | None = None
+    memory_limit_gib: Annotated[float, Field(gt=0)] | None = None
+    disk_limit_gib: Annotated[float, Field(gt=0)] | None = None
+    checkpoint_interval_s: Annotated[float, Field(gt=0)] | None = 300.0
 
 
 class ExperimentSpec(Value):
@@ -126,7 +136,10 @@ class ExperimentSpec(Value):
     Either `search_space` names an installed space, whose trials workers train and measure
     (`parameters` then narrow or fix some of its parameters), or `parameters` and `metrics`
     describe a space whose trials are run elsewhere, through ask and tell.
+    targets: the devices that every network is measured on, one after the other; what they give
+        is named after them (`latency_ms@rpi5`), on the worker's own host without (`latency_ms`).
     warm_start: earlier experiments whose trials inform the model, the most alike first.
+    requires: what a worker must have to be given its trainings.
     """
 
     name: Name
@@ -142,9 +155,13 @@ class ExperimentSpec(Value):
     stop_rules: StopRules = StopRules()
     early_stopping: EarlyStopping | None = None
     warm_start: Annotated[tuple[WarmStart, ...], Field(max_length=MAX_SOURCES)] = ()
+    requires: Requirements = Requirements()
     max_parallel: Annotated[int, Field(ge=1, le=10_000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     training: TrainingSettings = TrainingSettings()
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=MAX_TARGETS)] = (
+        Target(name=THIS_HOST),
+    )
     measurement: MeasurementSettings = MeasurementSettings()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     tags: Annotated[tuple[ShortText, ...], Field(max_length=50)] = ()
@@ -155,13 +172,29 @@ class ExperimentSpec(Value):
             raise ValueError("name a search_space, or list parameters for an ask/tell experiment")
         _refuse_repeats("objectives", [objective.metric for objective in self.objectives])
         _refuse_repeats("metrics", [metric.name for metric in self.metrics])
+        _refuse_repeats("targets", [target.name for target in self.targets])
         return self
+
+    @property
+    def needed_metrics(self) -> tuple[str, ...]:
+        """The metrics without which a trial cannot be judged: of objectives and constraints."""
+        names = [objective.metric for objective in self.objectives]
+        names += [constraint.metric for constraint in self.outcome_constraints]
+        return tuple(dict.fromkeys(names))
+
+    def asked_on(self, target: str) -> tuple[str, ...]:
+        """Those of `OPTIONAL_METRICS` that are needed of this target, by their bare names."""
+        return tuple(
+            metric.name
+            for metric in OPTIONAL_METRICS
+            if name_on(metric.name, target) in self.needed_metrics
+        )
 
 
 def _refuse_repeats(field: str, names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"{field} name {', '.join(repeated)} twice; list each metric once")
+        raise ValueError(f"{field} name {', '.join(repeated)} twice; list each of them once")
 
 
 class Experiment(Value):
@@ -169,7 +202,8 @@ class Experiment(Value):
 
     space: the legal arms, the search space's own narrowed by the spec's parameters.
     metrics: all that a completed trial may carry.
-    data_version: rises with every change a reader could see.
+    data_version: rises with every change that the experiment, its trials and its front show; not
+        with the curves and logs of what is being worked off.
     stopped_by: the stop rule that ended the search; running trials are still finished.
     overruled_stop_rules: those that a person has since switched off, by resuming the search or
         raising its budget.

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from search_spaces.arm import Arm
-from search_spaces.values import Name, Value
+from search_spaces.values import MetricName, Name, Value
 from service.domain.objective import Objective
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -31,7 +31,7 @@ class Forecast(Value):
 
     arm: Arm
     trial_numbers: tuple[int, ...] = ()
-    predictions: dict[Name, Prediction]
+    predictions: dict[MetricName, Prediction]
     probability_on_front: Probability | None = None
 
     @property

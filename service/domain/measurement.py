@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from search_spaces.values import Name, ShortText, Value
+from search_spaces.values import MetricName, ShortText, Value
 
 
 class Measurement(Value):
@@ -28,5 +28,5 @@ class Measurement(Value):
         return given
 
 
-Measurements = Annotated[dict[Name, Measurement], Field(max_length=200)]
+Measurements = Annotated[dict[MetricName, Measurement], Field(max_length=200)]
 """Measurements by metric."""

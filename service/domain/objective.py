@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from search_spaces.values import Name, Value
+from search_spaces.values import MetricName, Value
 
 _BOUND = re.compile(r"^\s*(?P<metric>[A-Za-z][\w.\-@]*)\s*(?P<op><=|>=)\s*(?P<bound>\S+)\s*$")
 
@@ -17,7 +17,7 @@ class Objective(Value):
     the hypervolume's reference point. Without one it is inferred from the trials and shown so.
     """
 
-    metric: Name
+    metric: MetricName
     goal: Literal["minimize", "maximize"]
     threshold: float | None = None
 
@@ -30,7 +30,7 @@ class Objective(Value):
 class OutcomeConstraint(Value):
     """A bound that a trial must meet to be feasible; also written `"file_size_bytes <= 4e6"`."""
 
-    metric: Name
+    metric: MetricName
     op: Literal["<=", ">="]
     bound: float
 

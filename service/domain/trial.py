@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from search_spaces.arm import Arm
-from search_spaces.values import Name, Value
+from search_spaces.values import MetricName, Value
 from service.domain.errors import TransitionRefused
 from service.domain.measurement import Measurement
 
@@ -114,12 +114,14 @@ class Stage(Value):
     """One leg of a trial: `epoch` rises with every lease, `attempts` count against the limit.
 
     spent_s: seconds of its attempts that have ended, also of the lost and failed ones.
+    target: what a measurement is taken on.
     shared_with: the number of the trial whose training is this one's too; it then costs nothing.
     """
 
     id: str
     name: str
     kind: StageKind
+    target: str | None = None
     position: int
     status: StageStatus
     epoch: int
@@ -166,7 +168,7 @@ class Trial(Value):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     stages: tuple[Stage, ...] = ()
-    measurements: dict[Name, Measurement] = {}
+    measurements: dict[MetricName, Measurement] = {}
 
     @property
     def cost(self) -> TrialCost:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from search_spaces.arm import Arm
 from search_spaces.parameter_space import ParameterSpace
 from search_spaces.parameters import Parameter, ParameterValue, same_value
-from search_spaces.values import Name, Value
+from search_spaces.values import MetricName, Name, Value
 from service.domain.measurement import Measurement
 
 MAX_SOURCES = 5
@@ -29,7 +29,7 @@ class WarmStart(Value):
     """
 
     experiment: Name
-    metrics: Annotated[dict[Name, Name], Field(max_length=200)] = {}
+    metrics: Annotated[dict[MetricName, MetricName], Field(max_length=200)] = {}
     parameters: Annotated[dict[Name, ParameterValue], Field(max_length=200)] = {}
 
     @model_validator(mode="before")

@@ -6,14 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from search_spaces.arm import Arm
-from search_spaces.values import Name, ShortText, Value
+from search_spaces.values import MetricName, ShortText, Value
+from service.domain.calibration import Calibration
 from service.domain.device import MeasurementSettings
 from service.domain.experiment import SearchSpaceReference, TrainingSettings
 from service.domain.measurement import Measurements
+from service.domain.requirements import Requirements
 from service.domain.trial import StageKind
 
 MAX_CURVE_POINTS_PER_REQUEST = 1_000
 MAX_LOG_CHUNK_BYTES = 64 * 1024
+MAX_CALIBRATIONS = 100
 
 
 class ClaimRequest(Value):
@@ -31,8 +34,23 @@ class InputArtifact(Value):
     size_bytes: int
 
 
+class CheckpointReference(Value):
+    """The state that an earlier attempt at the stage left after `step` optimizer steps."""
+
+    step: int
+    sha256: str
+    size_bytes: int
+
+
 class LeaseGrant(Value):
-    """All that a worker needs to work off one stage; configuration, never code."""
+    """All that a worker needs to work off one stage; configuration, never code.
+
+    target: what a `measure` stage measures on; None for a training.
+    measurement: the settings on the target; for a training, on the first one of the experiment.
+    metrics: what the stage has to report, of all that it could.
+    checkpoint: what a training goes on from (None: it begins).
+    requires: what a training's experiment needs of the machine that it runs on.
+    """
 
     lease_id: str
     epoch: int
@@ -48,15 +66,19 @@ class LeaseGrant(Value):
     arm: Arm
     seed: int
     training: TrainingSettings
+    target: ShortText | None = None
     measurement: MeasurementSettings
+    metrics: tuple[MetricName, ...]
     inputs: tuple[InputArtifact, ...] = ()
+    checkpoint: CheckpointReference | None = None
+    requires: Requirements = Requirements()
 
 
 class CurvePointReport(Value):
     """Learning-curve values after `step` optimizer steps."""
 
     step: Annotated[int, Field(ge=0, le=2**53)]
-    metrics: Annotated[dict[Name, float], Field(max_length=50)]
+    metrics: Annotated[dict[MetricName, float], Field(max_length=50)]
 
 
 class LogChunk(Value):
@@ -67,13 +89,17 @@ class LogChunk(Value):
 
 
 class Heartbeat(Value):
-    """A sign of life, with what came up since the last one."""
+    """A sign of life, with what came up since the last one.
+
+    resumed_after_step: the training has gone on from the grant's checkpoint.
+    """
 
     epoch: int
     curve: Annotated[
         tuple[CurvePointReport, ...], Field(max_length=MAX_CURVE_POINTS_PER_REQUEST)
     ] = ()
     log: LogChunk | None = None
+    resumed_after_step: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
 
 class HeartbeatReply(Value):
@@ -92,13 +118,17 @@ class OutputArtifact(Value):
 
 
 class CompleteRequest(Value):
-    """The stage's result. `early_stopped`: it obeyed a stop and this is what it had."""
+    """The stage's result. `early_stopped`: it obeyed a stop and this is what it had.
+
+    calibrations: the newest of the device measured on; those known already are skipped.
+    """
 
     epoch: int
     measurements: Measurements
     artifacts: Annotated[tuple[OutputArtifact, ...], Field(max_length=50)] = ()
     environment: dict[str, Any] = {}
     early_stopped: bool = False
+    calibrations: Annotated[tuple[Calibration, ...], Field(max_length=MAX_CALIBRATIONS)] = ()
 
 
 class FailRequest(Value):

@@ -54,7 +54,10 @@ class StopRequest(Value):
 
 
 class AttemptView(Value):
-    """One attempt at one stage: who, when, how it ended."""
+    """One attempt at one stage: who, when, how it ended.
+
+    resumed_after_step: where its training went on from another attempt's; None: it began anew.
+    """
 
     lease_id: str
     stage: str
@@ -64,6 +67,7 @@ class AttemptView(Value):
     ended_at: datetime | None
     outcome: AttemptOutcome | None
     detail: str | None = None
+    resumed_after_step: int | None = None
     environment: dict[str, Any] = {}
 
 

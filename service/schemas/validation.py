@@ -226,16 +226,27 @@ def _models(annotation: Any) -> list[Any]:
 
 
 def _tags(model: Any) -> tuple[Any, ...]:
-    if not _is_model(model) or "type" not in model.model_fields:
-        return ()
-    annotation = model.model_fields["type"].annotation
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+    """What a model's discriminator may be; none where it has no discriminator."""
+    fields = model.model_fields if _is_model(model) else {}
+    annotations = [fields[name].annotation for name in _DISCRIMINATORS if name in fields]
+    return next((get_args(one) for one in annotations if get_origin(one) is Literal), ())
 
 
 def _member(models: list[Any], value: Any) -> Any:
-    """Of several models the one whose `type` the value gives, else the first."""
-    given = value.get("type") if isinstance(value, dict) else None
-    return next((model for model in models if given in _tags(model)), models[0] if models else None)
+    """Of several models the one whose discriminator the value gives, else the first."""
+    given = value if isinstance(value, dict) else {}
+    named = [given[name] for name in _DISCRIMINATORS if name in given]
+    return next(
+        (model for model in models if set(_tags(model)) & {*filter(_is_text, named)}),
+        models[0] if models else None,
+    )
+
+
+_DISCRIMINATORS = ("type", "kind")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _inner(annotation: Any, value: Any, part: str | int) -> Any:

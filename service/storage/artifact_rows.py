@@ -1,5 +1,6 @@
 """Which files are stored, as rows; their bytes are in `service.storage.artifacts`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,3 +36,17 @@ def find_artifact(connection: Connection, sha256: str, field: str = "sha256") ->
             remedy="Upload it first with PUT /v1/artifacts/{sha256}.",
         )
     return ArtifactRow(row.sha256, row.size_bytes, row.created_at)
+
+
+def remove_unrecorded(
+    connection: Connection, sha256: str, now: datetime, remove: Callable[[str], None]
+) -> None:
+    """Calls `remove` unless there is a row of this file, and keeps others from adding one.
+
+    Whoever adds the row meanwhile waits, and must look afterwards whether the file is there.
+    """
+    attempt = connection.begin_nested()
+    values = {"sha256": sha256, "size_bytes": 0, "created_at": now}
+    if insert_if_absent(connection, artifacts, values):
+        remove(sha256)
+    attempt.rollback()

@@ -71,6 +71,13 @@ class ArtifactStore:
         """Whether the file is stored."""
         return bool(self._files.exists(self._path(sha256)))
 
+    def remove(self, sha256: str) -> None:
+        """Deletes the file; harmless if it is gone."""
+        try:
+            self._files.rm_file(self._path(sha256))
+        except FileNotFoundError:
+            return
+
     def size_bytes(self, sha256: str) -> int:
         """The stored file's size. Raises: ArtifactNotFound."""
         try:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, insert, select, tuple_, update
 
 from service.domain.errors import InvalidRequest
 from service.storage.columns import storable_text
+from service.storage.insertion import insert_those_absent
 from service.storage.tables import (
     artifacts,
     attempt_artifacts,
@@ -26,32 +27,45 @@ _ROWS_PER_STATEMENT = 500
 def append_curve_points(
     connection: Connection, attempt_id: str, points: Iterable[tuple[int, str, float]]
 ) -> None:
-    """Adds (step, metric, value); a point that is there already stays as it is."""
+    """Adds (step, metric, value) to the curves of an attempt that this transaction has renewed.
+
+    A point that is there already stays as it is.
+    """
     wanted = {(metric, step): value for step, metric, value in points}
     known_count = connection.scalar(
         select(attempts.c.curve_points).where(attempts.c.id == attempt_id)
     )
-    keys = list(wanted)
-    for start in range(0, len(keys), _ROWS_PER_STATEMENT):
-        some = keys[start : start + _ROWS_PER_STATEMENT]
-        known = select(curve_points.c.metric, curve_points.c.step).where(
-            curve_points.c.attempt_id == attempt_id,
-            tuple_(curve_points.c.metric, curve_points.c.step).in_(some),
-        )
-        for metric, step in connection.execute(known).all():
-            del wanted[metric, step]
-    room = MAX_CURVE_POINTS - (known_count or 0)
+    room = max(0, MAX_CURVE_POINTS - (known_count or 0))
+    if len(wanted) > room:
+        for known in _known_among(connection, attempt_id, list(wanted)):
+            del wanted[known]
     rows = [
         {"attempt_id": attempt_id, "metric": metric, "step": step, "value": value}
-        for (metric, step), value in list(wanted.items())[: max(0, room)]
+        for (metric, step), value in list(wanted.items())[:room]
     ]
-    if rows:
-        connection.execute(insert(curve_points), rows)
+    added = insert_those_absent(connection, curve_points, rows)
+    if added:
         connection.execute(
             update(attempts)
             .where(attempts.c.id == attempt_id)
-            .values(curve_points=attempts.c.curve_points + len(rows))
+            .values(curve_points=attempts.c.curve_points + added)
         )
+
+
+def _known_among(
+    connection: Connection, attempt_id: str, keys: Sequence[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """Which (metric, step) of these the curves have already."""
+    found: list[tuple[str, int]] = []
+    for start in range(0, len(keys), _ROWS_PER_STATEMENT):
+        known = select(curve_points.c.metric, curve_points.c.step).where(
+            curve_points.c.attempt_id == attempt_id,
+            tuple_(curve_points.c.metric, curve_points.c.step).in_(
+                keys[start : start + _ROWS_PER_STATEMENT]
+            ),
+        )
+        found += [(row.metric, row.step) for row in connection.execute(known)]
+    return found
 
 
 def curves_of(connection: Connection, attempt_ids: Sequence[str]) -> list[Row[Any]]:

@@ -1,22 +1,29 @@
 """Looks at attempts: who holds how many leases, and what a trial has been through."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, select
+from sqlalchemy import Connection, Row, bindparam, case, func, literal, null, select, union_all
 
+from service.domain.errors import LeaseNotFound
 from service.storage.shared_trainings import shared_attempt_ids
-from service.storage.tables import RECORDED_OUTCOMES, attempts, stages
+from service.storage.tables import (
+    RECORDED_OUTCOMES,
+    attempts,
+    experiments,
+    stages,
+    trials,
+    workers,
+)
 
-_LEASE_LOAD = select(
-    select(func.count())
-    .where(attempts.c.worker_id == bindparam("of_worker"), attempts.c.ended_at.is_(None))
-    .scalar_subquery()
-    .label("leases"),
-    select(attempts.c.id)
-    .where(attempts.c.measure_device == bindparam("on_device"), attempts.c.ended_at.is_(None))
-    .exists()
-    .label("is_measuring"),
+_LEASE_LOAD = union_all(
+    select(null().label("device"), func.count().label("leases")).where(
+        attempts.c.worker_id == bindparam("of_worker"), attempts.c.ended_at.is_(None)
+    ),
+    select(attempts.c.measure_device, literal(1)).where(
+        attempts.c.measure_device.in_(bindparam("on_devices", expanding=True)),
+        attempts.c.ended_at.is_(None),
+    ),
 )
 
 
@@ -42,10 +49,51 @@ def open_lease_counts(connection: Connection, worker_ids: Sequence[str]) -> dict
     return counts
 
 
-def lease_load(connection: Connection, worker_id: str, device: str) -> tuple[int, bool]:
-    """How many leases the worker holds, and whether a measurement on the device is under way."""
-    row = connection.execute(_LEASE_LOAD, {"of_worker": worker_id, "on_device": device}).one()
-    return row.leases, bool(row.is_measuring)
+def worker_of_lease(connection: Connection, lease_id: str) -> str | None:
+    """The name of the worker that holds or held the lease; None: a person asked for it.
+
+    Raises: LeaseNotFound.
+    """
+    query = (
+        select(attempts.c.id, workers.c.name)
+        .outerjoin(workers, workers.c.id == attempts.c.worker_id)
+        .where(attempts.c.id == lease_id)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise LeaseNotFound(f"No lease has the id {lease_id!r}.", field="lease_id")
+    name: str | None = row.name
+    return name
+
+
+def lease_load(
+    connection: Connection, worker_id: str, devices: Iterable[str]
+) -> tuple[int, set[str]]:
+    """How many leases the worker holds, and on which of the devices a measurement is under way."""
+    which = {"of_worker": worker_id, "on_devices": sorted(set(devices))}
+    rows = connection.execute(_LEASE_LOAD, which).all()
+    busy = {row.device for row in rows if row.device is not None}
+    return next(int(row.leases) for row in rows if row.device is None), busy
+
+
+def open_measurements(connection: Connection) -> list[Row[Any]]:
+    """What is being measured now: device, experiment, trial, stage, worker, since when."""
+    query = (
+        select(
+            attempts.c.measure_device,
+            experiments.c.name.label("experiment"),
+            trials.c.number.label("trial_number"),
+            stages.c.name.label("stage"),
+            workers.c.name.label("worker"),
+            attempts.c.claimed_at.label("since"),
+        )
+        .join(stages, stages.c.id == attempts.c.stage_id)
+        .join(trials, trials.c.id == attempts.c.trial_id)
+        .join(experiments, experiments.c.id == attempts.c.experiment_id)
+        .outerjoin(workers, workers.c.id == attempts.c.worker_id)
+        .where(attempts.c.ended_at.is_(None), attempts.c.measure_device.is_not(None))
+    )
+    return list(connection.execute(query))
 
 
 def experiments_with_open_leases(connection: Connection) -> list[str]:

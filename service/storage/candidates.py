@@ -12,11 +12,11 @@ from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
 from search_spaces.arm import Arm
 from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.planned_stages import PlannedStage
 from service.domain.training_key import training_key
 from service.domain.trial import (
     MANUAL_SOURCE,
     REPLICATE_SOURCE,
-    StageKind,
     StageStatus,
     TrialStatus,
 )
@@ -69,7 +69,7 @@ def insert_candidates(
     connection: Connection,
     experiment: Experiment,
     proposals: Sequence[Proposal],
-    stage_kinds: Sequence[StageKind],
+    planned: Sequence[PlannedStage],
     *,
     now: datetime,
 ) -> list[str]:
@@ -108,15 +108,18 @@ def insert_candidates(
                 "id": new_id("stage"),
                 "trial_id": trial_id,
                 "experiment_id": experiment.id,
-                "name": kind,
-                "kind": kind,
+                "name": stage.name,
+                "kind": stage.kind,
+                "target": stage.target,
+                "runtime": stage.runtime,
                 "position": position,
                 "status": StageStatus.WAITING if position else StageStatus.READY,
+                "ready_at": None if position else now,
                 "epoch": 0,
                 "attempts": 0,
             }
             for trial_id in ids
-            for position, kind in enumerate(stage_kinds)
+            for position, stage in enumerate(planned)
         ],
     )
     for number, proposal in zip(numbers, proposals, strict=True):

@@ -1,7 +1,9 @@
 """Finds the stages that may be worked off next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,12 +21,12 @@ from sqlalchemy import (
     select,
 )
 
-from service.domain.device import THIS_HOST
+from service.domain.device import OfferedTarget
 from service.domain.experiment import ExperimentStatus
-from service.domain.trial import MANUAL_SOURCE, StageKind, StageStatus, TrialStatus
+from service.domain.trial import MANUAL_SOURCE, StageStatus, TrialStatus
 from service.storage.measured_ahead import awaits_training
 from service.storage.shared_trainings import waits_for_twin
-from service.storage.tables import experiments, stages, trials
+from service.storage.tables import experiments, requirements, stages, target_profiles, trials
 from service.storage.workers import WorkerRow
 
 _KINDS_OF_WORKERS = 128
@@ -63,7 +65,7 @@ _BEGINS = or_(
     trials.c.status == TrialStatus.CANDIDATE,
     and_(stages.c.kind == "train", stages.c.epoch == 0),
 )
-_MAY_START = and_(
+MAY_START = and_(
     ~waits_for_twin(),
     or_(
         and_(
@@ -96,46 +98,98 @@ _LACKS_BEGINNING = and_(
 )
 
 _EXPERIMENTS = experiments.outerjoin(_RUNNING, _RUNNING.c.experiment_id == experiments.c.id)
-_FROM = (
+STAGES_OF_EXPERIMENTS = (
     stages.join(trials, trials.c.id == stages.c.trial_id)
     .join(experiments, experiments.c.id == stages.c.experiment_id)
     .outerjoin(_RUNNING, _RUNNING.c.experiment_id == experiments.c.id)
 )
 
 
-def work_for(worker: WorkerRow, *, device_is_free: bool) -> ColumnElement[bool]:
-    """The stages that this worker could work off; a measurement needs the device free."""
-    measures = "measure" in worker.stages and device_is_free
+# Not a join: PostgreSQL then joins the other tables as well as it did.
+_BOUND_KEY = (
+    select(target_profiles.c.comparison_key)
+    .where(
+        target_profiles.c.experiment_id == stages.c.experiment_id,
+        target_profiles.c.target == stages.c.target,
+    )
+    .correlate(stages)
+    .scalar_subquery()
+)
+
+
+@dataclass(frozen=True)
+class ReadyStage:
+    """A stage that may be leased. is_bound: whether its target is (see `target_profiles`)."""
+
+    trial_id: str
+    stage_id: str
+    target: str | None
+    runtime: str | None
+    is_bound: bool
+
+
+def work_for(worker: WorkerRow, free_targets: Iterable[OfferedTarget]) -> ColumnElement[bool]:
+    """The stages that this worker could work off; of measurements, those on the free targets."""
     return _work_for(
         worker.search_spaces,
-        worker.runtimes,
-        worker.targets,
+        _what_it_has(worker),
+        tuple(
+            (target.name, tuple((name, target.comparison_key(name)) for name in target.runtimes))
+            for target in free_targets
+        ),
         trains="train" in worker.stages,
-        measures=measures,
     )
 
 
 @lru_cache(maxsize=_KINDS_OF_WORKERS)
 def _work_for(
     search_spaces: tuple[tuple[str, int], ...],
-    runtimes: tuple[str, ...],
-    targets: tuple[str, ...],
+    has: tuple[tuple[str, str | float], ...],
+    targets: tuple[tuple[str, tuple[tuple[str, str], ...]], ...],
     *,
     trains: bool,
-    measures: bool,
 ) -> ColumnElement[bool]:
+    """has: the worker's labels and resources.
+
+    targets: of each its name, and the runtimes there with their comparison keys.
+    """
     kinds: list[ColumnElement[bool]] = []
     if trains:
-        kinds.append(stages.c.kind == "train")
-    if measures:
-        kinds.append(
-            and_(
-                stages.c.kind == "measure",
-                experiments.c.measure_runtime.in_(runtimes),
-                experiments.c.measure_target.in_([*targets, THIS_HOST]),
+        kinds.append(and_(stages.c.kind == "train", _meets_requirements(has)))
+    for target, runtimes in targets:
+        keys = [key for _, key in runtimes]
+        if keys:
+            kinds.append(
+                and_(
+                    stages.c.target == target,
+                    stages.c.runtime.in_([runtime for runtime, _ in runtimes]),
+                    func.coalesce(_BOUND_KEY, keys[0]).in_(keys),
+                )
             )
-        )
     return and_(_knows_space(search_spaces), or_(false(), *kinds))
+
+
+def _what_it_has(worker: WorkerRow) -> tuple[tuple[str, str | float], ...]:
+    return (*sorted(worker.labels.items()), *sorted(worker.resources.items()))
+
+
+def _meets_requirements(has: tuple[tuple[str, str | float], ...]) -> ColumnElement[bool]:
+    """Whether what the stage's experiment needs is among what a worker has."""
+    met = [
+        and_(
+            requirements.c.name == name,
+            requirements.c.label == value
+            if isinstance(value, str)
+            else requirements.c.at_least <= value,
+        )
+        for name, value in has
+    ]
+    unmet = select(requirements.c.name).where(
+        requirements.c.experiment_id == stages.c.experiment_id,
+        # Of the two columns one is null, and so is a comparison with it.
+        func.coalesce(or_(false(), *met), false()).is_(false()),
+    )
+    return ~exists(unmet.correlate(stages))
 
 
 def experiments_with_empty_pool(connection: Connection, worker: WorkerRow) -> list[str]:
@@ -189,8 +243,8 @@ def experiments_with_work(connection: Connection, which: ColumnElement[bool]) ->
 def _experiments_with_work(which: ColumnElement[bool]) -> Select[tuple[str]]:
     return (
         select(experiments.c.id)
-        .select_from(_FROM)
-        .where(stages.c.status == StageStatus.READY, _MAY_START, which)
+        .select_from(STAGES_OF_EXPERIMENTS)
+        .where(stages.c.status == StageStatus.READY, MAY_START, which)
         .group_by(experiments.c.id, _RUNNING.c.count)
         .order_by(
             func.min(case((_RANK < 2, _RANK), else_=2)),
@@ -203,25 +257,31 @@ def _experiments_with_work(which: ColumnElement[bool]) -> Select[tuple[str]]:
 
 def next_stage(
     connection: Connection, experiment_id: str, which: ColumnElement[bool]
-) -> tuple[str, str] | None:
-    """(trial id, stage id) of the first such stage of the locked experiment, if any.
+) -> ReadyStage | None:
+    """The first such stage of the locked experiment, if any.
 
     PostgreSQL skips rows that another transaction holds, rather than waiting for them.
     """
     query = _next_stage(which)
     row = connection.execute(query, {"of_experiment": experiment_id}).one_or_none()
-    return None if row is None else (row.trial_id, row.id)
+    return None if row is None else ReadyStage(**row._asdict())
 
 
 @lru_cache(maxsize=_KINDS_OF_WORKERS)
-def _next_stage(which: ColumnElement[bool]) -> Select[tuple[str, str]]:
+def _next_stage(which: ColumnElement[bool]) -> Select[Any]:
     return (
-        select(stages.c.trial_id, stages.c.id)
-        .select_from(_FROM)
+        select(
+            stages.c.trial_id,
+            stages.c.id.label("stage_id"),
+            stages.c.target,
+            stages.c.runtime,
+            _BOUND_KEY.is_not(None).label("is_bound"),
+        )
+        .select_from(STAGES_OF_EXPERIMENTS)
         .where(
             stages.c.experiment_id == bindparam("of_experiment"),
             stages.c.status == StageStatus.READY,
-            _MAY_START,
+            MAY_START,
             which,
         )
         .order_by(_RANK, _POOL_RANK, trials.c.number, stages.c.position)
@@ -230,11 +290,11 @@ def _next_stage(which: ColumnElement[bool]) -> Select[tuple[str, str]]:
     )
 
 
-def ready_stage_counts(connection: Connection, experiment_id: str) -> dict[StageKind, int]:
-    """How many stages of each kind wait for a worker, whether or not one may start now."""
+def ready_stage_counts(connection: Connection, experiment_id: str) -> dict[str, int]:
+    """How many stages of each name wait for a worker, whether or not one may start now."""
     query = (
-        select(stages.c.kind, func.count())
+        select(stages.c.name, func.count())
         .where(stages.c.experiment_id == experiment_id, stages.c.status == StageStatus.READY)
-        .group_by(stages.c.kind)
+        .group_by(stages.c.name)
     )
     return dict(connection.execute(query).all())

@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    insert,
     or_,
     select,
     type_coerce,
@@ -24,13 +25,12 @@ from service.domain.trial import TrialStatus
 from service.storage import events
 from service.storage.experiment_rows import EXPERIMENT_ROWS, FINDING, LOCKING, as_experiment
 from service.storage.insertion import insert_if_absent
-from service.storage.tables import experiments, trials
+from service.storage.tables import experiments, requirements, trials
 
 
 def insert_experiment(connection: Connection, experiment: Experiment) -> None:
     """Adds the experiment. Raises: NameTaken."""
     spec = experiment.spec
-    by_workers = spec.search_space is not None
     added = insert_if_absent(
         connection,
         experiments,
@@ -43,8 +43,6 @@ def insert_experiment(connection: Connection, experiment: Experiment) -> None:
             "status": experiment.status,
             "space_name": spec.search_space.name if spec.search_space else None,
             "space_version": spec.search_space.version if spec.search_space else None,
-            "measure_target": spec.measurement.target if by_workers else None,
-            "measure_runtime": spec.measurement.runtime if by_workers else None,
             "budget_trials": experiment.budget_trials,
             "trials_created": experiment.trials_created,
             "max_parallel": spec.max_parallel,
@@ -56,12 +54,24 @@ def insert_experiment(connection: Connection, experiment: Experiment) -> None:
             "overruled_stop_rules": list(experiment.overruled_stop_rules),
         },
     )
-    if not added:
+    if added:
+        _insert_requirements(connection, experiment)
+    else:
         raise NameTaken(
             f"An experiment named {spec.name!r} exists already.",
             field="name",
             remedy="Choose another name.",
         )
+
+
+def _insert_requirements(connection: Connection, experiment: Experiment) -> None:
+    needed = experiment.spec.requires
+    rows: list[dict[str, Any]] = [
+        *({"name": name, "label": label} for name, label in needed.labels.items()),
+        *({"name": name, "at_least": least} for name, least in needed.at_least.items()),
+    ]
+    for row in rows:
+        connection.execute(insert(requirements).values(row | {"experiment_id": experiment.id}))
 
 
 def find_experiment(connection: Connection, id_or_name: str) -> Experiment:

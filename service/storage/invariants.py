@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, or_, select
+from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import (
@@ -31,6 +31,7 @@ from service.storage.tables import (
     RECORDED_OUTCOMES,
     artifacts,
     attempts,
+    checkpoints,
     curve_points,
     events,
     experiments,
@@ -59,6 +60,7 @@ def check_invariants(
         _workers,
         _numbers,
         _logs,
+        _checkpoints,
         _events,
     ]
     broken = [problem for check in checks for problem in check(connection)]
@@ -243,6 +245,12 @@ def _workers(connection: Connection) -> Iterator[str]:
     )
     for lease_id in connection.scalars(undeviced):
         yield f"I14 lease {lease_id}: only measurements hold a device, and all of them do"
+    targetless = select(stages.c.id).where(
+        (stages.c.kind == "measure")
+        != and_(stages.c.target.is_not(None), stages.c.runtime.is_not(None))
+    )
+    for stage_id in connection.scalars(targetless):
+        yield f"I14 stage {stage_id}: only measurements have a target and a runtime, and all do"
 
 
 def _numbers(connection: Connection) -> Iterator[str]:
@@ -266,6 +274,24 @@ def _logs(connection: Connection) -> Iterator[str]:
     ):
         if length[lease_id] != characters:
             yield f"I10 the log of {lease_id} has {length[lease_id]} of {characters} characters"
+
+
+def _checkpoints(connection: Connection) -> Iterator[str]:
+    kept = (
+        select(
+            checkpoints,
+            attempts.c.stage_id.label("of_attempt"),
+            artifacts.c.size_bytes.label("stored"),
+        )
+        .join(attempts, attempts.c.id == checkpoints.c.attempt_id)
+        .outerjoin(artifacts, artifacts.c.sha256 == checkpoints.c.sha256)
+        .where(checkpoints.c.status == "kept")
+    )
+    for row in connection.execute(kept):
+        if row.of_attempt != row.stage_id:
+            yield f"I4 checkpoint {row.id} is of another stage than the attempt that left it"
+        if row.stored != row.size_bytes:
+            yield f"I11 checkpoint {row.id} has no artifact of {row.size_bytes} bytes"
 
 
 def _events(connection: Connection) -> Iterator[str]:

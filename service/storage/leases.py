@@ -13,22 +13,61 @@ from service.domain.errors import LeaseLost, LeaseNotFound
 from service.domain.lease import Lease
 from service.domain.trial import AttemptOutcome, Stage, StageStatus
 from service.storage.identifiers import new_id
-from service.storage.tables import attempts, stages
+from service.storage.tables import attempts, stages, trials
 
 _LEASE_COLUMNS = tuple(attempts.c[name] for name in Lease.model_fields)
 _LEASE_BY_ID = select(*_LEASE_COLUMNS).where(attempts.c.id == bindparam("of_lease"))
+_LEASE_AND_WISH = (
+    select(*_LEASE_COLUMNS, trials.c.stop_requested)
+    .join(trials, trials.c.id == attempts.c.trial_id)
+    .where(attempts.c.id == bindparam("of_lease"))
+)
+_RENEWING = (
+    update(attempts)
+    .where(
+        attempts.c.id == bindparam("of_lease"),
+        attempts.c.epoch == bindparam("of_epoch"),
+        attempts.c.ended_at.is_(None),
+    )
+    .values(expires_at=bindparam("until"))
+)
 
 
 def find_lease(connection: Connection, lease_id: str) -> Lease:
     """The lease of this id. Raises: LeaseNotFound."""
     row = connection.execute(_LEASE_BY_ID, {"of_lease": lease_id}).one_or_none()
     if row is None:
-        raise LeaseNotFound(
-            f"No lease has the id {lease_id!r}.",
-            field="lease_id",
-            remedy="Claim one with POST /v1/leases.",
-        )
+        raise _not_found(lease_id)
     return _as_lease(row)
+
+
+def find_lease_and_wish(connection: Connection, lease_id: str) -> tuple[Lease, str | None]:
+    """The lease, and whether its trial was told to `stop` or to `cancel`; None: to go on.
+
+    In one look, for this is asked more often than all else together. Raises: LeaseNotFound.
+    """
+    row = connection.execute(_LEASE_AND_WISH, {"of_lease": lease_id}).one_or_none()
+    if row is None:
+        raise _not_found(lease_id)
+    values = row._asdict()
+    wish: str | None = values.pop("stop_requested")
+    return Lease.model_validate(values), wish
+
+
+def lock_open_lease(connection: Connection, lease_id: str, epoch: int) -> Lease:
+    """The lease, held until the commit: nobody ends it meanwhile.
+
+    Raises: LeaseNotFound; LeaseLost if it has ended, or is of another epoch.
+    """
+    lease = find_lease(connection, lease_id)
+    held = (
+        select(attempts.c.id)
+        .where(attempts.c.id == lease_id, attempts.c.epoch == epoch, attempts.c.ended_at.is_(None))
+        .with_for_update(key_share=True)
+    )
+    if connection.scalar(held) is None:
+        raise lease_lost(connection, lease_id)
+    return lease
 
 
 def open_lease(
@@ -88,19 +127,20 @@ def open_lease(
     return lease
 
 
+def measured_device(connection: Connection, lease_id: str) -> str | None:
+    """The device that the lease's stage measures on; None: it measures on none."""
+    query = select(attempts.c.measure_device).where(attempts.c.id == lease_id)
+    return connection.scalar(query)
+
+
 def renew(connection: Connection, lease: Lease, expires_at: datetime) -> None:
     """Moves the end of an open lease; also of one that has expired but was not reaped.
 
+    Until the commit the attempt is this transaction's: another heartbeat for it waits.
     Raises: LeaseLost.
     """
     renewed = connection.execute(
-        update(attempts)
-        .where(
-            attempts.c.id == lease.id,
-            attempts.c.epoch == lease.epoch,
-            attempts.c.ended_at.is_(None),
-        )
-        .values(expires_at=expires_at)
+        _RENEWING, {"of_lease": lease.id, "of_epoch": lease.epoch, "until": expires_at}
     )
     if renewed.rowcount != 1:
         raise lease_lost(connection, lease.id)
@@ -153,7 +193,7 @@ def close_lease(
         .values(
             status=stage_status,
             attempts=stages.c.attempts - (0 if counts else 1),
-            ended_at=None if stage_status is StageStatus.READY else now,
+            **({"ready_at": now} if stage_status is StageStatus.READY else {"ended_at": now}),
         )
     )
     if moved.rowcount != 1:
@@ -222,6 +262,14 @@ def extend_open_leases(connection: Connection, earliest_end: datetime) -> int:
         .where(attempts.c.ended_at.is_(None), attempts.c.expires_at < earliest_end)
         .values(expires_at=earliest_end)
     ).rowcount
+
+
+def _not_found(lease_id: str) -> LeaseNotFound:
+    return LeaseNotFound(
+        f"No lease has the id {lease_id!r}.",
+        field="lease_id",
+        remedy="Claim one with POST /v1/leases.",
+    )
 
 
 def _as_lease(row: Row[Any]) -> Lease:

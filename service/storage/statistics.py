@@ -42,9 +42,8 @@ def fleet_counts(connection: Connection) -> FleetCounts:
         )
     )
     online = sum((now - last_seen).total_seconds() <= ttl_s for last_seen, ttl_s in seen)
-    # A stage without a start of its own has been ready since its trial began.
     waiting_since = connection.scalar(
-        select(func.min(func.coalesce(stages.c.started_at, trials.c.started_at)))
+        select(func.min(stages.c.ready_at))
         .join(trials, trials.c.id == stages.c.trial_id)
         .where(stages.c.status == StageStatus.READY, trials.c.status == TrialStatus.RUNNING)
     )

@@ -36,6 +36,7 @@ _ID = String(40)
 _NAME = String(200)
 _STATUS = String(20)
 _SHA256 = String(64)
+_LARGEST = "1.7976931348623157e308"
 
 RECORDED_OUTCOMES = (
     AttemptOutcome.SUCCEEDED,
@@ -61,8 +62,6 @@ experiments = Table(
     # What a claim filters by, copied out of the spec. Null: trials are run elsewhere.
     Column("space_name", _NAME),
     Column("space_version", Integer),
-    Column("measure_target", _NAME),
-    Column("measure_runtime", _NAME),
     Column("budget_trials", Integer, nullable=False),
     Column("trials_created", Integer, nullable=False),
     Column("max_parallel", Integer, nullable=False),
@@ -135,10 +134,15 @@ stages = Table(
     Column("experiment_id", ForeignKey(experiments.c.id), nullable=False),
     Column("name", _NAME, nullable=False),
     Column("kind", _STATUS, nullable=False),
+    # What a measurement is taken on, and in which runtime.
+    Column("target", _NAME),
+    Column("runtime", _NAME),
     Column("position", Integer, nullable=False),
     Column("status", _STATUS, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # Since when it waits for a worker, or did so last.
+    Column("ready_at", Moment),
     Column("started_at", Moment),
     Column("ended_at", Moment),
     # The attempt of another trial whose training is this one's too; never leased then.
@@ -168,9 +172,10 @@ workers = Table(
     Column("slots", Integer, nullable=False),
     Column("stages", JsonText, nullable=False),
     Column("search_spaces", JsonText, nullable=False),
-    Column("runtimes", JsonText, nullable=False),
+    # What it can measure on: device, profile and runtimes of each.
     Column("targets", JsonText, nullable=False),
     Column("labels", JsonText, nullable=False),
+    Column("resources", JsonText, nullable=False, server_default="{}"),
     Column("profile", JsonText, nullable=False),
     Column("version", _NAME, nullable=False),
     Column("ttl_s", Double, nullable=False),
@@ -196,6 +201,65 @@ devices = Table(
     Column("first_seen_at", Moment, nullable=False),
 )
 
+requirements = Table(
+    "requirements",
+    metadata,
+    # What an experiment's trainings need, copied out of its spec for the claim to filter by.
+    Column("experiment_id", ForeignKey(experiments.c.id), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("label", AnyText),
+    Column("at_least", Double),
+    CheckConstraint("(label IS NULL) <> (at_least IS NULL)", name="one_of_both"),
+    Index(None, "experiment_id"),
+)
+
+worker_holds = Table(
+    "worker_holds",
+    metadata,
+    # By name, for a hold outlives the worker's sessions; one whose time is over stays, as a mark.
+    Column("worker", _NAME, primary_key=True),
+    Column("kind", _STATUS, nullable=False),
+    Column("note", AnyText, nullable=False),
+    Column("held_at", Moment, nullable=False),
+    Column("until", Moment),
+    CheckConstraint(_one_of("kind", ("paused", "quarantined")), name="kind"),
+)
+
+target_profiles = Table(
+    "target_profiles",
+    metadata,
+    # What all of an experiment's figures of one target are measured on: see `storage`'s module.
+    Column("experiment_id", ForeignKey(experiments.c.id), primary_key=True),
+    Column("target", _NAME, primary_key=True),
+    Column("comparison_key", String(32), nullable=False),
+    Column("device", _NAME, ForeignKey(devices.c.name), nullable=False),
+    Column("runtime", _NAME, nullable=False),
+    Column("runtime_version", _NAME, nullable=False),
+    Column("profile", JsonText, nullable=False),
+    Column("bound_at", Moment, nullable=False),
+)
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    # Every timing of the reference network by itself, by what makes two of them comparable.
+    Column("device", _NAME, ForeignKey(devices.c.name), primary_key=True),
+    Column("reference", _NAME, primary_key=True),
+    Column("runtime", _NAME, primary_key=True),
+    Column("runtime_version", _NAME, primary_key=True),
+    Column("threads", Integer, primary_key=True, autoincrement=False),
+    Column("clock", _NAME, primary_key=True),
+    Column("calibrated_at", Moment, primary_key=True),
+    Column("latency_ms", Double, nullable=False),
+    Column("sem_ms", Double, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    # As of this one, while it was the newest. Null: too few before it, or it came late.
+    Column("drift", JsonText),
+    CheckConstraint(f"latency_ms BETWEEN 0 AND {_LARGEST}", name="latency_ms_finite"),
+    CheckConstraint(f"sem_ms BETWEEN 0 AND {_LARGEST}", name="sem_ms_finite"),
+    CheckConstraint("n >= 1", name="n"),
+)
+
 attempts = Table(
     "attempts",
     metadata,
@@ -218,6 +282,8 @@ attempts = Table(
     # The report as it came and the answer it got, so that the same report gets the same answer.
     Column("report_digest", _SHA256),
     Column("reply", JsonText),
+    # After so many steps a training went on from a checkpoint. Null: it began.
+    Column("resumed_after_step", BigInteger),
     Column("log_characters", BigInteger, nullable=False),
     Column("curve_points", BigInteger, nullable=False),
     CheckConstraint(_one_of("outcome", AttemptOutcome), name="outcome"),
@@ -259,8 +325,6 @@ attempts = Table(
     ),
     Index(None, "trial_id"),
 )
-
-_LARGEST = "1.7976931348623157e308"
 
 measurements = Table(
     "measurements",
@@ -311,6 +375,13 @@ tokens = Table(
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
     Column("last_used_at", Moment),
+    # The only worker that it speaks for. Null: for any.
+    Column("worker", _NAME),
+    # Of a one-use token: when, by whom and in which session it was used.
+    Column("spent_at", Moment),
+    Column("spent_by", AnyText),
+    Column("session_sha256", _SHA256),
+    Index(None, "worker"),
 )
 
 artifacts = Table(
@@ -329,6 +400,30 @@ attempt_artifacts = Table(
     Column("attempt_id", ForeignKey(attempts.c.id), primary_key=True),
     Column("name", _NAME, primary_key=True),
     Column("sha256", ForeignKey(artifacts.c.sha256), nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    # States of trainings under way; the row goes after its file, so that no file stays behind.
+    Column("id", _ID, primary_key=True),
+    Column("stage_id", ForeignKey(stages.c.id), nullable=False),
+    Column("attempt_id", ForeignKey(attempts.c.id), nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("sha256", _SHA256, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("status", _STATUS, nullable=False),
+    Column("saved_at", Moment, nullable=False),
+    CheckConstraint(_one_of("status", ("arriving", "kept", "superseded")), name="status"),
+    CheckConstraint("step >= 0", name="step"),
+    Index(
+        "uq_checkpoints_kept",
+        "stage_id",
+        unique=True,
+        sqlite_where=text("status = 'kept'"),
+        postgresql_where=text("status = 'kept'"),
+    ),
+    Index(None, "sha256"),
 )
 
 events = Table(

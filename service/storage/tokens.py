@@ -12,7 +12,11 @@ from service.storage.tables import tokens
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A token; `secret_sha256` in hexadecimal."""
+    """A token; `secret_sha256` in hexadecimal.
+
+    worker: the only one that it speaks for. The rest is of one-use tokens: when, by whom and in
+    which session (by its SHA-256) it was used.
+    """
 
     id: str
     name: str
@@ -22,6 +26,10 @@ class TokenRow:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    worker: str | None = None
+    spent_at: datetime | None = None
+    spent_by: str | None = None
+    session_sha256: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
@@ -56,6 +64,24 @@ def all_tokens(connection: Connection) -> list[TokenRow]:
     """Every token, the oldest first."""
     query = select(tokens).order_by(tokens.c.created_at, tokens.c.id)
     return [_as_token(row) for row in connection.execute(query)]
+
+
+def spend(
+    connection: Connection, token_id: str, *, now: datetime, by: str, session_sha256: str
+) -> bool:
+    """Uses a one-use token; false if it was used before."""
+    spent = connection.execute(
+        update(tokens)
+        .where(tokens.c.id == token_id, tokens.c.spent_at.is_(None))
+        .values(spent_at=now, spent_by=by, session_sha256=session_sha256)
+    )
+    return spent.rowcount == 1
+
+
+def tokens_of_worker(connection: Connection, worker: str) -> list[str]:
+    """Ids of the worker's own tokens that were not revoked."""
+    query = select(tokens.c.id).where(tokens.c.worker == worker, tokens.c.revoked_at.is_(None))
+    return list(connection.scalars(query.order_by(tokens.c.id)))
 
 
 def set_revoked_at(connection: Connection, token_id: str, moment: datetime) -> None:

@@ -29,6 +29,7 @@ from service.domain.trial import (
     TrialStatus,
     next_status,
 )
+from service.storage.clock import now_within
 from service.storage.columns import storable_text
 from service.storage.experiments import record_change
 from service.storage.tables import attempts, measurements, stages, trials
@@ -88,10 +89,11 @@ def cancel_open_stages(connection: Connection, trial_id: str, now: datetime) -> 
 
 def set_stage_status(connection: Connection, stage_id: str, status: StageStatus) -> None:
     """Makes a stage that is not leased `ready` or `waiting`, its attempts counted anew."""
+    ready_at = now_within(connection) if status is StageStatus.READY else None
     connection.execute(
         update(stages)
         .where(stages.c.id == stage_id, stages.c.status != StageStatus.LEASED)
-        .values(status=status, attempts=0, ended_at=None)
+        .values(status=status, attempts=0, ready_at=ready_at, ended_at=None)
     )
 
 
@@ -192,12 +194,6 @@ def statuses_of(connection: Connection, stage_id: str) -> tuple[TrialStatus, Sta
     return TrialStatus(trial_status), StageStatus(stage_status)
 
 
-def stop_requested_of(connection: Connection, trial_id: str) -> str | None:
-    """Whether the trial, which exists, was told to `stop` or to `cancel`; None: to go on."""
-    stop_requested: str | None = connection.scalar(_STOP_REQUESTED, {"of_trial": trial_id})
-    return stop_requested
-
-
 def load_trials(connection: Connection, *conditions: ColumnElement[bool]) -> list[Trial]:
     """The trials that meet the conditions (on `trials`), with stages and measurements.
 
@@ -254,7 +250,6 @@ _STATUSES = (
     .join(stages, stages.c.trial_id == trials.c.id)
     .where(stages.c.id == bindparam("of_stage"))
 )
-_STOP_REQUESTED = select(trials.c.stop_requested).where(trials.c.id == bindparam("of_trial"))
 _MEASUREMENT_ROWS = select(measurements).order_by(measurements.c.metric)
 _TRIAL_BY_ID = select(trials).where(trials.c.id == bindparam("of_trial"))
 _STAGES_BY_ID = _STAGE_ROWS.where(stages.c.trial_id == bindparam("of_trial"))

@@ -19,6 +19,7 @@ from service.storage.experiments import (
     trial_counts,
 )
 from service.storage.leases import close_lease
+from service.storage.target_profiles import free_if_unmeasured
 from service.storage.trials import cancel_open_stages, set_stage_status, set_trial_status
 from service.use_cases.apply_stop_rules import stop_if_stalled
 
@@ -62,7 +63,10 @@ def end_attempt(
         counts=outcome is not AttemptOutcome.PREEMPTED,
         only_if_expired=only_if_expired,
     )
-    data = {"stage": stage_of(trial, lease).name, "lease_id": lease.id, "epoch": lease.epoch}
+    stage = stage_of(trial, lease)
+    if stage.target is not None:
+        free_if_unmeasured(connection, trial.experiment_id, stage.target)
+    data = {"stage": stage.name, "lease_id": lease.id, "epoch": lease.epoch}
     record_change(connection, trial.experiment_id, f"attempt_{outcome}", trial.number, data=data)
 
 

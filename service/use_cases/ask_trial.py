@@ -46,8 +46,8 @@ def ask_trial(
         found = next_stage(connection, experiment.id, _ANYTHING)
     if found is None:
         raise _why_none(connection, experiment)
-    trial = trial_by_id(connection, found[0])
-    stage = next(stage for stage in trial.stages if stage.id == found[1])
+    trial = trial_by_id(connection, found.trial_id)
+    stage = next(stage for stage in trial.stages if stage.id == found.stage_id)
     now = database_now(connection)
     lease = open_lease(
         connection,

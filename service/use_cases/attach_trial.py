@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from search_spaces.arm import Arm
 from service.domain.errors import ArmOutsideSearchSpace, TransitionRefused
 from service.domain.experiment import Experiment, ExperimentStatus
+from service.domain.planned_stages import BY_HAND, planned_stages
 from service.domain.trial import MANUAL_SOURCE, Trial
 from service.schemas.trials import AttachRequest
 from service.storage.candidates import Proposal, insert_candidates
@@ -14,7 +15,6 @@ from service.storage.trials import trial_by_id
 from service.use_cases.check_measurements import check_measurements, require_metrics
 from service.use_cases.record_by_hand import record_by_hand
 from service.use_cases.share_trainings import share_trainings
-from service.use_cases.top_up_candidates import stage_kinds
 
 
 def attach_trial(connection: Connection, experiment_id: str, request: AttachRequest) -> Trial:
@@ -36,9 +36,9 @@ def attach_trial(connection: Connection, experiment_id: str, request: AttachRequ
     if has_results and request.infeasible_reason is None:
         require_metrics(experiment, found)
     now = database_now(connection)
-    kinds = ("external",) if has_results else stage_kinds(experiment)
+    stages = BY_HAND if has_results else planned_stages(experiment)
     by_hand = Proposal(arm, MANUAL_SOURCE, {})
-    (trial_id,) = insert_candidates(connection, experiment, [by_hand], kinds, now=now)
+    (trial_id,) = insert_candidates(connection, experiment, [by_hand], stages, now=now)
     if experiment.status is ExperimentStatus.COMPLETED:
         # It had ended without spending its budget, for want of new arms.
         set_experiment_status(connection, experiment, ExperimentStatus.RUNNING)

@@ -1,8 +1,10 @@
 """Refuses measurements that the experiment does not know, or that it needs and did not get."""
 
+from collections.abc import Iterable
+
 from search_spaces.metric import MetricDefinition
 from service.domain.errors import InvalidRequest, MeasurementMissing, UnknownMetric
-from service.domain.experiment import Experiment, ExperimentSpec, unknown_name_remedy
+from service.domain.experiment import Experiment, unknown_name_remedy
 from service.domain.measurement import Measurement
 from service.storage.columns import require_finite
 
@@ -35,30 +37,23 @@ def check_measurements(
     return checked
 
 
-def needed_metrics(spec: ExperimentSpec) -> list[str]:
-    """The metrics without which a trial cannot be judged: of objectives and constraints."""
-    names = [objective.metric for objective in spec.objectives]
-    names += [constraint.metric for constraint in spec.outcome_constraints]
-    return list(dict.fromkeys(names))
-
-
 def require_metrics(
-    experiment: Experiment, found: dict[str, Measurement], *, of_stage: str | None = None
+    experiment: Experiment,
+    found: dict[str, Measurement],
+    *,
+    among: Iterable[MetricDefinition] | None = None,
 ) -> None:
-    """Refuses results that lack a needed metric: any of them, or those `of_stage`.
+    """Refuses results that lack a needed metric; only those `among` some may be required.
 
     Raises: MeasurementMissing.
     """
-    definitions: dict[str, MetricDefinition] = {m.name: m for m in experiment.metrics}
-    missing = [
-        name
-        for name in needed_metrics(experiment.spec)
-        if name not in found and of_stage in (None, definitions[name].stage)
-    ]
+    required = {metric.name for metric in (experiment.metrics if among is None else among)}
+    needed = experiment.spec.needed_metrics
+    missing = [name for name in needed if name not in found and name in required]
     if missing:
         raise MeasurementMissing(
             f"{', '.join(missing)} not reported; objectives and constraints need "
-            f"{', '.join(needed_metrics(experiment.spec))}.",
+            f"{', '.join(needed)}.",
             field=f"measurements.{missing[0]}",
             remedy="Report it too, or report the trial as failed or infeasible.",
         )

@@ -8,6 +8,7 @@ from service.storage.clock import database_now
 from service.storage.experiments import insert_experiment, record_change
 from service.storage.identifiers import new_id
 from service.use_cases.resolve_experiment import resolve_experiment
+from service.use_cases.resolve_runtimes import resolve_runtimes
 from service.use_cases.resolve_warm_start import resolve_warm_start
 
 
@@ -29,7 +30,7 @@ def create_experiment(
     resolved = resolve_experiment(spec, registry)
     experiment = Experiment(
         id=new_id("experiment"),
-        spec=resolve_warm_start(connection, resolved),
+        spec=resolve_runtimes(connection, resolve_warm_start(connection, resolved)),
         space=resolved.space,
         metrics=resolved.metrics,
         status=ExperimentStatus.RUNNING,

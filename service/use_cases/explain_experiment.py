@@ -1,49 +1,29 @@
 """One sentence on what an experiment is doing, or why nothing happens."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from service.domain.device import THIS_HOST
 from service.domain.experiment import Experiment, ExperimentStatus
-from service.domain.trial import StageKind, TrialStatus
-
-
-@dataclass(frozen=True)
-class AbleWorker:
-    """What of an online worker decides whether it can help."""
-
-    stages: Sequence[str]
-    search_spaces: Sequence[tuple[str, int]]
-    runtimes: Sequence[str]
-    targets: Sequence[str]
-    free_slots: int
-
-    def can(self, kind: StageKind, experiment: Experiment) -> bool:
-        """Whether it takes this kind of stage of the experiment."""
-        reference = experiment.spec.search_space
-        if reference is None or kind not in self.stages:
-            return False
-        if (reference.name, reference.version) not in self.search_spaces:
-            return False
-        settings = experiment.spec.measurement
-        return kind != "measure" or (
-            settings.runtime in self.runtimes and settings.target in (THIS_HOST, *self.targets)
-        )
+from service.domain.planned_stages import TRAINING
+from service.domain.trial import TrialStatus
+from service.storage.target_profiles import BoundTarget
+from service.use_cases.unmet_stages import AbleWorker, unmet_stages
 
 
 def explain(
     experiment: Experiment,
     counts: Mapping[TrialStatus, int],
-    ready: Mapping[StageKind, int],
+    ready: Mapping[str, int],
     workers: Sequence[AbleWorker],
     *,
+    bound: Mapping[str, BoundTarget] | None = None,
     space_exhausted: bool,
     measured_ahead: int = 0,
     model_trouble: str | None = None,
 ) -> str:
     """The sentence, with a second one if something is amiss.
 
-    counts: trials by status. ready: stages that wait for a worker, by kind.
+    counts: trials by status. ready: stages that wait for a worker, by name.
+    bound: what the targets are measured on, those that are bound.
     measured_ahead: how many of the running trials have not begun to train.
     workers: those online now. model_trouble: why the model gave no suggestion when asked last.
     """
@@ -58,7 +38,17 @@ def explain(
     elif experiment.is_external:
         doing = _external(counts)
     else:
-        doing = _by_workers(experiment, counts, ready, workers, measured_ahead)
+        lacking = unmet_stages(experiment, workers, bound or {})
+        idle = [
+            w for w in workers if w.can(TRAINING, experiment) and w.free_slots and not w.is_held
+        ]
+        doing = _by_workers(
+            experiment,
+            counts,
+            tuple(lacking.values()) if _matters(lacking, counts, ready) else (),
+            measured_ahead,
+            any_idle=bool(idle),
+        )
     if experiment.stopped_by is None:
         return f"{doing}{_stand_ins(model_trouble)}"
     return f"The search has ended: {experiment.stopped_by.reason} {doing}"
@@ -109,19 +99,17 @@ def _paused(under_way: int, measured_ahead: int) -> str:
 def _by_workers(
     experiment: Experiment,
     counts: Mapping[TrialStatus, int],
-    ready: Mapping[StageKind, int],
-    workers: Sequence[AbleWorker],
+    lacking: Sequence[str],
     measured_ahead: int,
+    *,
+    any_idle: bool,
 ) -> str:
     running, waiting = counts[TrialStatus.RUNNING], counts[TrialStatus.CANDIDATE]
-    able = {kind: [w for w in workers if w.can(kind, experiment)] for kind in ("train", "measure")}
-    lacking = [_lack(experiment, kind) for kind in ("train", "measure") if not able[kind]]
-    # A lack stops everything once nothing else is under way, and is worth saying before.
-    if lacking and (not running or ready.get("measure", 0) or ready.get("train", 0)):
-        return f"{' '.join(lacking)}"
+    if lacking:
+        return " ".join(lacking)
     if not running and not waiting:
         return "The optimizer is choosing the next arms."
-    if waiting and not running and not any(w.free_slots for w in able["train"]):
+    if waiting and not running and not any_idle:
         return f"{_trials(waiting)} ready; every able worker is busy elsewhere."
     under_way = running - measured_ahead
     parts = [f"{_trials(under_way)} running"] if under_way else []
@@ -135,14 +123,11 @@ def _by_workers(
     return f"{_sentence(parts)}."
 
 
-def _lack(experiment: Experiment, kind: str) -> str:
-    reference = experiment.spec.search_space
-    name = f"{reference.name}@{reference.version}" if reference else "the trials"
-    if kind == "train":
-        return f"No worker that can train {name} is online."
-    settings = experiment.spec.measurement
-    where = "its own host" if settings.target == THIS_HOST else settings.target
-    return f"No worker that can measure {name} with {settings.runtime} on {where} is online."
+def _matters(
+    lacking: Mapping[str, str], counts: Mapping[TrialStatus, int], ready: Mapping[str, int]
+) -> bool:
+    """A lack stops everything once nothing else is under way, and is worth saying before."""
+    return bool(lacking) and (not counts[TrialStatus.RUNNING] or any(ready.values()))
 
 
 def _trials(count: int) -> str:

@@ -1,18 +1,23 @@
 """Gives a worker the next stage it can work off."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection
 
-from service.domain.device import THIS_HOST
+from service.domain.device import OfferedTarget
 from service.domain.errors import WorkerNotFound
 from service.domain.experiment import Experiment
 from service.domain.lease import Lease, LeaseTimes
+from service.domain.planned_stages import metrics_of_stage, planned_stages
+from service.domain.requirements import Requirements
 from service.domain.trial import Stage, StageStatus, Trial
 from service.domain.trial_seed import trial_seed
 from service.schemas.leases import InputArtifact, LeaseGrant
 from service.storage.attempt_records import artifacts_of
 from service.storage.attempts import lease_load, recorded_attempt_ids
+from service.storage.checkpoints import CheckpointRow, kept_checkpoint
 from service.storage.claims import (
     experiments_with_empty_pool,
     experiments_with_work,
@@ -22,14 +27,39 @@ from service.storage.claims import (
 from service.storage.clock import database_now
 from service.storage.experiments import find_experiment, lock_experiment
 from service.storage.leases import open_lease
+from service.storage.target_profiles import bind_target
 from service.storage.trials import trial_by_id
-from service.storage.workers import WorkerRow, lock_device, lock_worker, note_seen
+from service.storage.workers import WorkerRow, lock_devices, lock_worker, note_seen
 from service.use_cases.advance_trial import begin_attempt, stage_of
 from service.use_cases.instant_candidate import add_instant_candidate
-from service.use_cases.top_up_candidates import stage_kinds
+from service.use_cases.keep_checkpoint import as_reference
 
 _QUICK_BEATS = 5
 """So many times as often as others a training reports that may be stopped early."""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Who asks, which of its targets are free now, and the stages it could work off."""
+
+    worker: WorkerRow
+    free_targets: Mapping[str, OfferedTarget]
+    which: ColumnElement[bool]
+    times: LeaseTimes
+
+    def which_in(self, experiment: Experiment) -> ColumnElement[bool]:
+        """Of these stages those whose optional metrics, too, can be given where they are taken.
+
+        Looked at once the experiment is locked and read anyway: few experiments ask for any, and
+        all claims would pay for a filter in the statements.
+        """
+        asked = {stage.target: stage.optional_metrics for stage in planned_stages(experiment)}
+        able = [
+            target
+            for target in self.free_targets.values()
+            if set(asked.get(target.name, ())) <= set(target.metrics)
+        ]
+        return self.which if len(able) == len(self.free_targets) else work_for(self.worker, able)
 
 
 def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> LeaseGrant | None:
@@ -50,45 +80,43 @@ def lease_trial(connection: Connection, worker_id: str, times: LeaseTimes) -> Le
             remedy="Register with POST /v1/workers.",
         )
     note_seen(connection, worker_id)
-    if worker.status == "draining":
+    if worker.status == "draining" or worker.is_held:
         return None
-    measures = "measure" in worker.stages
-    if measures:
-        lock_device(connection, worker.device)
-    leases, is_measuring = lease_load(connection, worker_id, worker.device)
+    targets = {target.name: target for target in worker.targets if "measure" in worker.stages}
+    if targets:
+        lock_devices(connection, worker)
+    devices = [target.device for target in targets.values()]
+    leases, busy_devices = lease_load(connection, worker_id, devices)
     if leases >= worker.slots:
         return None
-    device_is_free = measures and not is_measuring
-    which = work_for(worker, device_is_free=device_is_free)
-    for experiment_id in experiments_with_work(connection, which):
-        grant = _claim_in(connection, experiment_id, worker, which, times)
+    free = {name: target for name, target in targets.items() if target.device not in busy_devices}
+    claim = _Claim(worker, free, work_for(worker, free.values()), times)
+    for experiment_id in experiments_with_work(connection, claim.which):
+        grant = _claim_in(connection, experiment_id, claim)
         if grant is not None:
             return grant
     for experiment_id in experiments_with_empty_pool(connection, worker):
-        if _takes_new_trials(worker, find_experiment(connection, experiment_id), device_is_free):
-            grant = _claim_in(connection, experiment_id, worker, which, times, at_once=True)
+        if _takes_new_trials(claim, find_experiment(connection, experiment_id)):
+            grant = _claim_in(connection, experiment_id, claim, at_once=True)
             if grant is not None:
                 return grant
     return None
 
 
-def _takes_new_trials(worker: WorkerRow, experiment: Experiment, device_is_free: bool) -> bool:
-    first = stage_kinds(experiment)[0]
-    if first not in worker.stages:
-        return False
-    settings = experiment.spec.measurement
-    targets = (*worker.targets, THIS_HOST)
-    return first != "measure" or (
-        device_is_free and settings.runtime in worker.runtimes and settings.target in targets
-    )
+def _takes_new_trials(claim: _Claim, experiment: Experiment) -> bool:
+    first = planned_stages(experiment)[0]
+    if first.target is None:
+        worker = claim.worker
+        has_all = experiment.spec.requires.met_by(worker.labels, worker.resources)
+        return first.kind in worker.stages and has_all
+    target = claim.free_targets.get(first.target)
+    return target is not None and first.fits(target)
 
 
 def _claim_in(
     connection: Connection,
     experiment_id: str,
-    worker: WorkerRow,
-    which: ColumnElement[bool],
-    times: LeaseTimes,
+    claim: _Claim,
     *,
     at_once: bool = False,
 ) -> LeaseGrant | None:
@@ -98,16 +126,16 @@ def _claim_in(
     attempt = connection.begin_nested()
     experiment = lock_experiment(connection, experiment_id)
     is_new = at_once and add_instant_candidate(connection, experiment)
-    found = next_stage(connection, experiment_id, which)
+    found = next_stage(connection, experiment_id, claim.which_in(experiment))
     if found is None:
         if is_new:
             attempt.commit()  # it stays in the pool, and in the budget, for another worker
         else:
             attempt.rollback()
         return None
-    trial_id, stage_id = found
-    trial = trial_by_id(connection, trial_id, with_measurements=False)
-    stage = next(stage for stage in trial.stages if stage.id == stage_id)
+    trial = trial_by_id(connection, found.trial_id, with_measurements=False)
+    stage = next(stage for stage in trial.stages if stage.id == found.stage_id)
+    target = claim.free_targets[stage.target] if stage.target else None
     now = database_now(connection)
     lease = open_lease(
         connection,
@@ -115,17 +143,25 @@ def _claim_in(
         trial.id,
         experiment.id,
         now=now,
-        expires_at=now + timedelta(seconds=times.ttl_s),
-        worker_id=worker.id,
-        measure_device=worker.device if stage.kind == "measure" else None,
+        expires_at=now + timedelta(seconds=claim.times.ttl_s),
+        worker_id=claim.worker.id,
+        measure_device=target.device if target else None,
     )
     if lease is None:
         attempt.rollback()
         return None
+    if target and found.runtime and not found.is_bound:
+        bind_target(connection, experiment.id, target, found.runtime)
     begin_attempt(connection, trial, lease, now)
     attempt.commit()
-    inputs = _inputs(connection, trial)
-    return _grant(experiment, trial, lease, times, inputs)
+    return _grant(
+        experiment,
+        trial,
+        lease,
+        claim.times,
+        inputs=_inputs(connection, trial),
+        checkpoint=kept_checkpoint(connection, stage.id) if stage.kind == "train" else None,
+    )
 
 
 def _inputs(connection: Connection, trial: Trial) -> tuple[InputArtifact, ...]:
@@ -153,12 +189,15 @@ def _grant(
     trial: Trial,
     lease: Lease,
     times: LeaseTimes,
+    *,
     inputs: tuple[InputArtifact, ...],
+    checkpoint: CheckpointRow | None,
 ) -> LeaseGrant:
     spec = experiment.spec
     if spec.search_space is None:
         raise RuntimeError(f"experiment {experiment.id} has no search space to train in")
     stage = stage_of(trial, lease)
+    on = next((target for target in spec.targets if target.name == stage.target), spec.targets[0])
     return LeaseGrant(
         lease_id=lease.id,
         epoch=lease.epoch,
@@ -174,6 +213,10 @@ def _grant(
         arm=trial.arm,
         seed=trial_seed(spec.seed, trial.number, trial.training_key),
         training=spec.training,
-        measurement=spec.measurement,
+        target=stage.target,
+        measurement=on.settings(spec.measurement),
+        metrics=tuple(metric.name for metric in metrics_of_stage(experiment, trial, stage)),
         inputs=inputs,
+        checkpoint=None if checkpoint is None else as_reference(checkpoint),
+        requires=spec.requires if stage.kind == "train" else Requirements(),
     )

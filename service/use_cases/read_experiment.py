@@ -7,10 +7,8 @@ from service.domain.experiment import Experiment, ExperimentStatus
 from service.domain.trial import TrialStatus
 from service.schemas.experiments import ExperimentSummary, ExperimentView
 from service.schemas.pages import Page
-from service.storage.attempts import open_lease_counts
 from service.storage.candidates import model_trouble
 from service.storage.claims import ready_stage_counts
-from service.storage.clock import database_now
 from service.storage.experiments import (
     find_experiment,
     is_space_exhausted,
@@ -18,10 +16,11 @@ from service.storage.experiments import (
     trial_counts,
 )
 from service.storage.measured_ahead import measured_ahead_count
-from service.storage.workers import current_workers
+from service.storage.target_profiles import bound_targets
 from service.use_cases.cursor import decode_cursor, encode_cursor
-from service.use_cases.explain_experiment import AbleWorker, explain
+from service.use_cases.explain_experiment import explain
 from service.use_cases.read_sources import views_of_sources
+from service.use_cases.unmet_stages import online_workers
 
 
 def read_experiment(connection: Connection, id_or_name: str) -> ExperimentView:
@@ -32,7 +31,8 @@ def read_experiment(connection: Connection, id_or_name: str) -> ExperimentView:
         experiment,
         counts,
         ready_stage_counts(connection, experiment.id),
-        _online_workers(connection),
+        online_workers(connection),
+        bound=bound_targets(connection, experiment.id),
         space_exhausted=is_space_exhausted(connection, experiment.id),
         measured_ahead=measured_ahead_count(connection, experiment.id),
         model_trouble=model_trouble(connection, experiment.id),
@@ -91,19 +91,3 @@ def _summary(experiment: Experiment, counts: dict[TrialStatus, int]) -> Experime
         created_at=experiment.created_at,
         archived_at=experiment.archived_at,
     )
-
-
-def _online_workers(connection: Connection) -> list[AbleWorker]:
-    now = database_now(connection)
-    online = [w for w in current_workers(connection) if w.status_at(now) == "online"]
-    busy = open_lease_counts(connection, [worker.id for worker in online])
-    return [
-        AbleWorker(
-            stages=worker.stages,
-            search_spaces=worker.search_spaces,
-            runtimes=worker.runtimes,
-            targets=worker.targets,
-            free_slots=worker.slots - busy[worker.id],
-        )
-        for worker in online
-    ]

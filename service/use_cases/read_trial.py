@@ -38,6 +38,7 @@ def read_trial(connection: Connection, experiment_id: str, number: int) -> Trial
                 ended_at=row.ended_at,
                 outcome=row.outcome,
                 detail="\n".join(filter(None, (row.message, row.detail))) or None,
+                resumed_after_step=row.resumed_after_step,
                 environment=row.environment,
             )
             for row in attempts_of_trial(connection, trial.id)

@@ -13,6 +13,7 @@ from search_spaces.values import Value
 from service.domain.experiment import Experiment
 from service.domain.lease import Lease
 from service.domain.missed_bound import missed_bound
+from service.domain.planned_stages import metrics_of_stage
 from service.domain.trial import AttemptOutcome, Stage, StageStatus, Trial, TrialStatus
 from service.schemas.leases import CompleteRequest, FailRequest, InfeasibleRequest, ReportReply
 from service.storage.artifact_rows import find_artifact
@@ -20,7 +21,7 @@ from service.storage.attempt_records import attach_artifacts
 from service.storage.clock import database_now
 from service.storage.columns import require_finite
 from service.storage.experiments import lock_experiment
-from service.storage.leases import find_lease, keep_reply, kept_reply, lease_lost
+from service.storage.leases import find_lease, keep_reply, kept_reply, lease_lost, measured_device
 from service.storage.trials import keep_measurements, statuses_of, trial_by_id
 from service.use_cases.advance_trial import (
     end_attempt,
@@ -31,6 +32,8 @@ from service.use_cases.advance_trial import (
     start_next_stage,
 )
 from service.use_cases.check_measurements import check_measurements, require_metrics
+from service.use_cases.hold_worker import quarantine_if_failing
+from service.use_cases.keep_calibrations import keep_calibrations
 from service.use_cases.report_digest import report_digest
 from service.use_cases.share_trainings import share_trainings
 
@@ -68,7 +71,8 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
         is_last = held.stage.position == held.trial.stages[-1].position
         known = held.trial.measurements | found
         if not request.early_stopped:
-            require_metrics(held.experiment, known, of_stage=held.stage.kind)
+            own = metrics_of_stage(held.experiment, held.trial, held.stage)
+            require_metrics(held.experiment, known, among=own)
             if is_last:
                 require_metrics(held.experiment, known)
         outcome, stage_status = (
@@ -87,6 +91,9 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
         )
         keep_measurements(connection, held.trial.id, held.lease.id, found)
         attach_artifacts(connection, held.lease.id, [(a.name, a.sha256) for a in request.artifacts])
+        device = measured_device(connection, held.lease.id) if request.calibrations else None
+        if device is not None:
+            keep_calibrations(connection, device, request.calibrations)
         trial = held.trial.model_copy(update={"measurements": known})
         if request.early_stopped:
             end_trial(
@@ -109,10 +116,12 @@ def record_complete(connection: Connection, lease_id: str, request: CompleteRequ
 
 
 def _go_on(connection: Connection, held: _Held, trial: Trial) -> None:
-    """Starts the next stage, unless it is a training that can no longer pay."""
-    following = next(s for s in trial.stages if s.position > held.stage.position)
+    """Starts the next stage, unless a training lies ahead that can no longer pay."""
+    trains_later = any(
+        stage.kind == "train" and stage.position > held.stage.position for stage in trial.stages
+    )
     missed = missed_bound(held.experiment.spec, trial.measurements)
-    if following.kind == "train" and missed is not None:
+    if trains_later and missed is not None:
         end_trial(
             connection,
             held.experiment,
@@ -144,6 +153,8 @@ def record_failure(connection: Connection, lease_id: str, request: FailRequest) 
             detail=request.detail,
             environment=request.environment,
         )
+        if request.fault == "machine" and held.lease.worker_id is not None:
+            quarantine_if_failing(connection, held.lease.worker_id, request.message)
 
     return _report(connection, lease_id, request.epoch, request, record)
 

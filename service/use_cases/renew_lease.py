@@ -9,10 +9,11 @@ from service.domain.lease import Lease, LeaseTimes
 from service.domain.trial import AttemptOutcome, StageStatus
 from service.schemas.leases import Heartbeat, HeartbeatReply
 from service.storage.attempt_records import append_curve_points, append_log
+from service.storage.checkpoints import note_resumed
 from service.storage.clock import database_now
-from service.storage.experiments import lock_experiment, raise_data_version
-from service.storage.leases import find_lease, lease_lost, renew
-from service.storage.trials import stop_requested_of, trial_by_id
+from service.storage.experiments import lock_experiment
+from service.storage.leases import find_lease, find_lease_and_wish, lease_lost, renew
+from service.storage.trials import trial_by_id
 from service.storage.workers import note_seen
 from service.use_cases.advance_trial import end_attempt, end_stopped_trial
 
@@ -22,22 +23,22 @@ def renew_lease(
 ) -> HeartbeatReply:
     """Moves the lease's end one TTL ahead and says how to go on.
 
+    It takes no lock but that of its own attempt: a thousand workers beat for one experiment, whose
+    claims and reports take turns at its lock.
     The reply that says `cancel` ends the attempt: the worker has been told. Were it lost, the
     next heartbeat is told again.
     Raises: LeaseNotFound; LeaseLost; InvalidRequest for a gap or a conflict in the log.
     """
-    lease = find_lease(connection, lease_id)
+    lease, stop_requested = find_lease_and_wish(connection, lease_id)
     if lease.epoch != heartbeat.epoch:
         raise lease_lost(connection, lease_id)
     # Locks are taken in the order worker, experiment, lease, here as everywhere.
-    now = database_now(connection)
     if lease.worker_id is not None:
         note_seen(connection, lease.worker_id)
-    stop_requested = stop_requested_of(connection, lease.trial_id)
-    if heartbeat.curve or heartbeat.log or stop_requested == "cancel":
+    if stop_requested == "cancel":
         lock_experiment(connection, lease.experiment_id)
         lease = find_lease(connection, lease_id)
-        now = database_now(connection)
+    now = database_now(connection)
     if lease.outcome is AttemptOutcome.CANCELLED:
         return _reply(lease.expires_at, times, "cancel")
     # An end further away stays: a person's lease, or one that a new server has extended.
@@ -69,8 +70,8 @@ def _keep_progress(connection: Connection, lease: Lease, heartbeat: Heartbeat) -
         )
     if heartbeat.log is not None:
         append_log(connection, lease.id, heartbeat.log.offset, heartbeat.log.text)
-    if heartbeat.curve or heartbeat.log is not None:
-        raise_data_version(connection, lease.experiment_id)
+    if heartbeat.resumed_after_step is not None:
+        note_resumed(connection, lease.id, heartbeat.resumed_after_step)
 
 
 def _cancel(connection: Connection, lease: Lease, now: datetime) -> None:

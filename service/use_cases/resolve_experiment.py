@@ -5,12 +5,12 @@ import math
 from dataclasses import dataclass
 
 from search_spaces.arm import Arm
-from search_spaces.metric import MetricDefinition
+from search_spaces.metric import TRAINED_METRICS, MetricDefinition
 from search_spaces.parameter_space import ParameterSpace
 from search_spaces.parameters import FixedParameter
 from search_spaces.registry import Registry, UnknownSearchSpace
 from search_spaces.space import SearchSpace
-from service.domain.device import MeasurementSettings
+from service.domain.device import MeasurementSettings, measured_metrics, optional_metrics
 from service.domain.errors import InvalidRequest, SearchSpaceNotFound, UnknownMetric
 from service.domain.experiment import (
     MODEL_FREE_STRATEGIES,
@@ -19,6 +19,7 @@ from service.domain.experiment import (
     unknown_name_remedy,
 )
 from service.domain.objective import Objective, OutcomeConstraint
+from service.domain.runtimes import ZERO_SKIPPING_RUNTIMES
 from service.optimizer.auto import usual_limit_s
 from service.use_cases.narrow_space import built_space, narrow_space
 
@@ -44,9 +45,11 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
 
     Pins the search space's version, writes out narrowed parameters, decides whether arms are
     measured before they are trained, counts the initial trials and limits the model's time. An
-    ask/tell experiment without metrics gets those its objectives and constraints name.
+    ask/tell experiment without metrics gets those its objectives and constraints name; optional
+    metrics are an experiment's only if these name them.
     Raises: SearchSpaceNotFound, UnknownMetric, InvalidRequest.
     """
+    optional: tuple[MetricDefinition, ...] = ()
     if spec.search_space is None:
         space = built_space(spec.parameters, spec.parameter_constraints)
         metrics = _external_metrics(spec)
@@ -61,15 +64,17 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
                 remedy="Leave metrics out, or leave search_space out for ask and tell.",
             )
         space = narrow_space(installed.space, spec.parameters, spec.parameter_constraints)
-        metrics = installed.all_metrics
+        metrics = installed.metrics + TRAINED_METRICS + measured_metrics(spec.targets)
+        optional = optional_metrics(spec.targets)
         baseline = installed.baseline
         given = {parameter.name for parameter in spec.parameters}
         update = {
             "search_space": SearchSpaceReference(name=installed.name, version=installed.version),
             "parameters": tuple(p for p in space.parameters if p.name in given),
-            "measurement": _measurement(spec.measurement, installed),
+            "measurement": _measurement(spec, installed),
         }
-    _check_goals(spec, metrics)
+    _check_goals(spec, metrics + optional)
+    metrics += tuple(metric for metric in optional if metric.name in spec.needed_metrics)
     _check_stop_rules(spec)
     _check_strategy(spec)
     _check_early_stopping(spec)
@@ -94,17 +99,23 @@ def initial_trials(spec: ExperimentSpec, space: ParameterSpace) -> int:
     return min(max(_LEAST_INITIAL_TRIALS, handful), spec.budget.trials)
 
 
-def _measurement(settings: MeasurementSettings, space: SearchSpace) -> MeasurementSettings:
+def _measurement(spec: ExperimentSpec, space: SearchSpace) -> MeasurementSettings:
     """The settings with the order of measuring and training decided."""
-    if settings.untrained and not space.measures_untrained:
+    settings = spec.measurement
+    skipping = ZERO_SKIPPING_RUNTIMES & {
+        target.settings(settings).chosen_runtime for target in spec.targets
+    }
+    measures_untrained = space.measures_untrained and not skipping
+    if settings.untrained and not measures_untrained:
+        where = f" in {min(skipping)!r}, which skips zeros" if skipping else ""
         raise InvalidRequest(
-            f"Networks of {space.name!r} measure differently before they are trained.",
+            f"Networks of {space.name!r} measure differently before they are trained{where}.",
             field="measurement.untrained",
             remedy="Leave it out: they are measured after their training.",
         )
     if settings.untrained is not None:
         return settings
-    return settings.model_copy(update={"untrained": space.measures_untrained})
+    return settings.model_copy(update={"untrained": measures_untrained})
 
 
 def _find(registry: Registry, reference: SearchSpaceReference) -> SearchSpace:

@@ -15,7 +15,6 @@ from service.domain.experiment import (
 )
 from service.domain.warm_start import WarmStart, fillable, match_metrics, units_agree
 from service.storage.experiments import experiment_names, find_experiment
-from service.use_cases.check_measurements import needed_metrics
 from service.use_cases.resolve_experiment import ResolvedExperiment
 
 
@@ -83,7 +82,7 @@ def _metrics(
     theirs = {metric.name: metric for metric in source.metrics}
     ours = {metric.name: metric for metric in resolved.metrics}
     _check_given_metrics(entry, theirs, ours, field)
-    wanted = {name: ours[name].unit for name in needed_metrics(resolved.spec)}
+    wanted = {name: ours[name].unit for name in resolved.spec.needed_metrics}
     matched = match_metrics(
         {name: metric.unit for name, metric in theirs.items()}, wanted, entry.metrics
     )

@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Connection
 
 from service.domain.errors import InvalidRequest, Unauthenticated
-from service.schemas.tokens import Scope, TokenCreated, TokenRequest, TokenView
+from service.schemas.tokens import ONE_USE_PREFIX, Scope, TokenCreated, TokenRequest, TokenView
 from service.storage import events
 from service.storage.clock import database_now
 from service.storage.tokens import (
@@ -30,11 +30,12 @@ _LONGEST_LIFE_S = 100 * 365 * 86_400.0
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks, and what they may do."""
+    """Who asks, and what they may do. worker: the only one they may speak for (None: any)."""
 
     token_id: str
     name: str
     scopes: frozenset[Scope]
+    worker: str | None = None
     last_used_at: datetime | None = None
 
 
@@ -50,13 +51,14 @@ def create_token(connection: Connection, request: TokenRequest) -> TokenCreated:
             remedy="Leave it out for a token that does not expire.",
         )
     now = database_now(connection)
-    token_id = secrets.token_hex(8)
+    kind = ONE_USE_PREFIX if "enroll" in request.scopes else f"{_PREFIX}_"
+    token_id = kind.removeprefix(f"{_PREFIX}_") + secrets.token_hex(8)
     secret = f"{_PREFIX}_{token_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
     life = None if request.expires_in_s is None else timedelta(seconds=request.expires_in_s)
     token = TokenRow(
         id=token_id,
         name=request.name,
-        secret_sha256=_hashed(secret),
+        secret_sha256=hashed(secret),
         scopes=tuple(dict.fromkeys(request.scopes)),
         created_at=now,
         expires_at=None if life is None else now + life,
@@ -92,8 +94,8 @@ def authenticate(connection: Connection, secret: str) -> Principal:
     prefix, _, rest = secret.partition("_")
     token_id, _, _ = rest.partition("_")
     found = token_now(connection, token_id) if prefix == _PREFIX else None
-    expected = found[0].secret_sha256 if found is not None else _hashed("")
-    matches = hmac.compare_digest(_hashed(secret), expected)
+    expected = found[0].secret_sha256 if found is not None else hashed("")
+    matches = hmac.compare_digest(hashed(secret), expected)
     if found is None or not matches or not found[0].is_valid(found[1]):
         raise Unauthenticated(
             "The token is unknown, revoked or expired.",
@@ -105,6 +107,7 @@ def authenticate(connection: Connection, secret: str) -> Principal:
         token_id=token.id,
         name=token.name,
         scopes=cast("frozenset[Scope]", frozenset(token.scopes)),
+        worker=token.worker,
         last_used_at=token.last_used_at,
     )
 
@@ -114,7 +117,8 @@ def note_token_use(connection: Connection, token_id: str) -> None:
     set_last_used_at(connection, token_id, database_now(connection))
 
 
-def _hashed(secret: str) -> str:
+def hashed(secret: str) -> str:
+    """What is stored of a secret."""
     # Random secrets of 256 bits need no slow hash.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -128,4 +132,7 @@ def _view(token: TokenRow) -> TokenView:
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,
         last_used_at=token.last_used_at,
+        worker=token.worker,
+        spent_at=token.spent_at,
+        spent_by=token.spent_by,
     )

@@ -7,8 +7,9 @@ from itertools import count, repeat
 from sqlalchemy import Connection
 
 from service.domain.experiment import Experiment
+from service.domain.planned_stages import planned_stages
 from service.domain.stage_costs import median_stage_costs
-from service.domain.trial import REPLICATE_SOURCE, StageKind, Trial, TrialStatus
+from service.domain.trial import REPLICATE_SOURCE, Trial, TrialStatus
 from service.optimizer.auto import needs_model
 from service.optimizer.optimizer import Observation, Suggestion, SuggestRequest
 from service.storage.candidates import (
@@ -42,9 +43,6 @@ from service.use_cases.expected_ends import expected_ends
 from service.use_cases.read_sources import sources_of
 from service.use_cases.share_trainings import share_trainings
 
-_WORKER_STAGES: tuple[StageKind, ...] = ("train", "measure")
-_MEASURED_FIRST: tuple[StageKind, ...] = ("measure", "train")
-_EXTERNAL_STAGES: tuple[StageKind, ...] = ("external",)
 _PENDING = (TrialStatus.CANDIDATE, TrialStatus.RUNNING)
 
 
@@ -163,8 +161,8 @@ def insert_proposals(
     connection: Connection, experiment: Experiment, proposals: Sequence[Proposal]
 ) -> list[Trial]:
     """New candidates of the locked experiment, which consume budget. Raises: BudgetExhausted."""
-    kinds, now = stage_kinds(experiment), database_now(connection)
-    ids = insert_candidates(connection, experiment, proposals, kinds, now=now)
+    stages, now = planned_stages(experiment), database_now(connection)
+    ids = insert_candidates(connection, experiment, proposals, stages, now=now)
     share_trainings(connection, experiment)
     return trials_by_ids(connection, ids)
 
@@ -285,10 +283,3 @@ def note_space_exhausted(connection: Connection, experiment_id: str) -> None:
     set_space_exhausted(connection, experiment.id)
     record_change(connection, experiment.id, "space_exhausted")
     complete_experiment_if_done(connection, experiment.id)
-
-
-def stage_kinds(experiment: Experiment) -> tuple[StageKind, ...]:
-    """The stages that a new trial of the experiment goes through, in order."""
-    if experiment.is_external:
-        return _EXTERNAL_STAGES
-    return _MEASURED_FIRST if experiment.spec.measurement.untrained else _WORKER_STAGES

@@ -11,6 +11,7 @@ from service.domain.experiment import ExperimentStatus
 from service.schemas.leases import CompleteRequest, Heartbeat
 from service.schemas.workers import WorkerRegistration
 from tests.e2e.local_service import SHORT_TTL_S, tiny_experiment
+from tests.service.offered_targets import offered
 from tests.workers.waiting import eventually
 
 TRAINED = {"error": 0.5}
@@ -22,8 +23,7 @@ def register(client, name, **changes):
         "name": name,
         "device": name,
         "search_spaces": [{"name": "tiny", "version": 1}],
-        "runtimes": ["onnxruntime"],
-        "targets": ["this-host"],
+        "targets": [offered(device=name)],
     }
     return client.register_worker(WorkerRegistration.model_validate(given | changes)).worker_id
 

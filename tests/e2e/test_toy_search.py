@@ -5,8 +5,6 @@ import pytest
 from service.domain.experiment import ExperimentStatus
 from tests.e2e.local_service import tiny_experiment
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.mark.slow
 def test_a_search_ends_with_a_front_and_answers_a_pick(service):

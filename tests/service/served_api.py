@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.storage.database import Database
 from service.use_cases.tokens import create_token
 from service.use_cases.top_up_candidates import add_candidates, suggestion_request
+from tests.service.offered_targets import offered
 
 TOY_SPACE = SearchSpace(
     name="toy",
@@ -143,8 +144,7 @@ def worker_id(api: TestClient) -> str:
         "device": "here",
         "slots": 4,
         "search_spaces": [{"name": "toy", "version": 1}],
-        "runtimes": ["onnxruntime"],
-        "targets": ["this-host"],
+        "targets": [offered()],
     }
     answer = api.post("/v1/workers", json=registration)
     assert answer.status_code == 201, answer.text

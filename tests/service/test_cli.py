@@ -1,12 +1,15 @@
 """The command line as a user types it, against a served API."""
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,18 +18,21 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from search_spaces.arm import Arm
-from service import cli_trials, client
+from service import cli_fleet, cli_trials, client
 from service.cli import app as command_line
 from service.cli_output import run_plainly
 from service.client import Client
 from service.domain.insight import Forecast, Insight, Prediction
 from service.optimizer.optimizer import Suggestion
+from service.schemas.leases import CompleteRequest
 from service.settings import Settings
 from service.storage.database import Database
 from service.use_cases.keep_insight import keep_insight
+from service.use_cases.tokens import authenticate
 from service.use_cases.top_up_candidates import add_candidates
+from tests.service.domain.test_calibration import calibrations
 from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC
-from tests.service.test_client import Through
+from tests.service.test_client import Through, registration
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,8 +57,10 @@ def served(
 @pytest.fixture
 def run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """Types a command; gives status, standard output and standard error."""
+    root = logging.getLogger()  # which commands that run for long set up for themselves
+    handlers, level = root.handlers[:], root.level
 
     def type_command(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["archfront", *words])
@@ -61,7 +69,9 @@ def run(
         assert "Traceback" not in said.err
         return status, said.out, said.err
 
-    return type_command
+    yield type_command
+    root.handlers = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -274,6 +284,19 @@ def test_no_server_is_said_plainly(
     assert run("validate", str(file))[0] == 0
 
 
+def test_the_first_token_is_made_without_a_server(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    monkeypatch.setenv("ARCHFRONT_DATABASE_URL", url)
+    status, out, err = run("token", "create", "operator", "--scope", "admin", "--offline")
+    assert (status, out.count("\n")) == (0, 1), err
+    database = Database(url)
+    with database.read() as connection:
+        assert authenticate(connection, out.strip()).scopes == {"admin"}
+    database.dispose()
+
+
 def test_tokens(served: Client, run: Run) -> None:
     status, out, err = run("token", "create", "ci", "--scope", "read", "--days", "3")
     assert status == 0
@@ -286,12 +309,114 @@ def test_tokens(served: Client, run: Run) -> None:
     assert (status, "Did you mean 'read'?" in err) == (1, True)
 
 
-def test_spaces_and_workers(served: Client, run: Run) -> None:
+def test_spaces(served: Client, run: Run) -> None:
     assert "toy@1" in run("spaces")[1]
     shown = run("spaces", "toy")[1]
     assert "1 to 8" in shown
     assert "A. Uthor (2020)" in shown
-    assert run("workers")[1].startswith("No worker yet")
+
+
+def test_a_worker_joins_with_a_token_that_is_used_once(served: Client, run: Run) -> None:
+    status, out, err = run("fleet", "token", "create", "--name", "gpu-7", "--expires", "30min")
+    assert (status, out.count("\n")) == (0, 1)
+    assert "lets the worker gpu-7 join, once, until" in err
+    [token] = [token for token in served.list_tokens() if token.name == "gpu-7"]
+    assert token.expires_at is not None
+    assert (token.expires_at - token.created_at).total_seconds() == pytest.approx(1_800)
+    joining = Client("http://testserver", out.strip(), transport=served._exchange.http._transport)
+    own = joining.enroll_worker("gpu-7", "s" * 43, "rack-3")
+    assert own.token != out.strip()
+    assert "used by gpu-7 on rack-3" in run("token", "list")[1]
+    status, _, err = run("fleet", "token", "create", "--name", "gpu-7", "--expires", "soon")
+    assert status == 1
+    assert "Write 90s, 30min, 1h or 2d" in err
+
+
+def test_many_runtimes_take_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    versions = ("2026.4.1-19823-abc123+0f1e2d3c4b5a", "1.32.0", "head")
+    long = {f"runtime_{number}": versions[number % 3] for number in range(9)}
+    devices = [
+        SimpleNamespace(name=name, runtimes=runtimes)
+        for name, runtimes in (("a", long), ("b", {"ncnn": "1.0.20260101"}), ("c", long), ("d", {}))
+    ]
+    cli_fleet._print_runtimes(devices)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("on a, c: runtime_0 2026.4, runtime_1 1.32, runtime_2 head, ")
+    assert lines[-2:] == ["on b: ncnn 1.0", "on d: no runtime"]
+    assert max(map(len, lines)) <= 100
+    assert len(lines) == 4
+
+
+def test_only_devices_with_optional_metrics_tell_them(capsys: pytest.CaptureFixture[str]) -> None:
+    given = {"a": ("instruction_count", "energy_mj"), "b": ()}
+    devices = [
+        SimpleNamespace(name=name, metrics=metrics)  # all that is looked at
+        for name, metrics in given.items()
+    ]
+    cli_fleet._print_optional_metrics(devices)
+    assert capsys.readouterr().out == "on a if asked for: energy_mj, instruction_count\n"
+
+
+A_SLOWER_WEEK = tuple(calibrations([0.4] * 20 + [0.416] * 6, timedelta(hours=4)))
+
+
+def test_the_fleet_on_one_screen(served: Client, run: Run, suggest: Callable[..., int]) -> None:
+    _, empty, _ = run("fleet", "status")
+    assert "Workers: none" in empty
+    assert "No worker runs; `archfront worker` starts one." in empty
+    assert "Devices: none" in empty
+    assert "Waiting: nothing" in empty
+    spec = {
+        "name": "on-board",
+        "search_space": "toy",
+        "targets": ["this-host", "rpi5"],
+        "objectives": [{"metric": "latency_ms@rpi5", "goal": "minimize"}],
+        "budget": 4,
+    }
+    experiment = served.create_experiment(spec)
+    arm = {"x": 0.5, "layers": 2}
+    suggest(experiment.id, arm)
+    served.register_worker(registration("bench-box"))
+    status, out, _ = run("fleet", "status")
+    assert status == 0
+    lines = out.splitlines()
+    assert re.fullmatch(r"Fleet at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", lines[0])
+    assert "Workers: 1 online" in lines
+    (worker,) = [line for line in lines if line.startswith("bench-box")]
+    assert worker.split()[1:4] == ["online", "0/2", "d"]
+    (device,) = [line for line in lines if line.startswith("here ")]
+    assert "Cortex-A76, 4 cores" in device
+    assert re.search(r"(?m)^everywhere: onnxruntime \d+(\.\d+)?$", out)
+    assert max(map(len, lines)) <= 120
+    assert device.endswith("free")
+    assert "Waiting: 1" in lines
+    grant = served.claim(served.list_workers()[0].id)
+    assert grant is not None
+    result = {"epoch": grant.epoch, "measurements": {"error": 0.5}}
+    served.complete(grant.lease_id, CompleteRequest.model_validate(result))
+    grant = served.claim(served.list_workers()[0].id)
+    assert grant is not None
+    assert " on-board #0" in run("fleet", "status")[1]
+    assert " never " in run("fleet", "status")[1]
+    ended = CompleteRequest(epoch=grant.epoch, measurements={}, calibrations=A_SLOWER_WEEK)
+    served.complete(grant.lease_id, ended)
+    out = run("fleet", "status")[1]
+    assert re.search(r"0\.416 ms \d+ \w+ ago", out)
+    assert re.search(r"! here measures 4\.0 % \(± \d\.\d\) slower since 2026-11-2\d", out)
+    assert re.search(r"Waiting: 1; the oldest stage for \d+ s", out)
+    assert (
+        "! on-board, measure@rpi5: No worker that can measure toy@1 with onnxruntime on rpi5 is "
+        "online." in out
+    )
+    status, out, _ = run("fleet", "pause", "bench-box", "--note", "new fan", "--minutes", "5")
+    assert re.fullmatch(r"bench-box is paused until 20\d\d-.* UTC\.\n", out)
+    out = run("fleet", "status")[1]
+    assert re.search(r"! bench-box is paused until \d\d:\d\d UTC: new fan", out)
+    assert run("fleet", "resume", "bench-box")[1] == "bench-box is given work.\n"
+    assert "paused" not in run("fleet", "status")[1]
+    assert run("fleet", "pause", "nobody")[0] == 1
+    seen = json.loads(run("fleet", "status", "--json")[1])
+    assert seen["waiting"][0]["stage"] == "measure@rpi5"
 
 
 def test_watch_prints_a_line_per_change_until_the_end(

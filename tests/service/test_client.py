@@ -35,6 +35,7 @@ from service.schemas.leases import (
     LogChunk,
 )
 from service.schemas.workers import WorkerRegistration
+from tests.service.offered_targets import offered
 from tests.service.served_api import ALL_SCOPES, EXTERNAL_SPEC, MEASURED, WORKER_SPEC
 
 
@@ -89,8 +90,7 @@ def registration(name: str = "w") -> WorkerRegistration:
             "device": "d",
             "slots": 2,
             "search_spaces": [{"name": "toy", "version": 1}],
-            "runtimes": ["onnxruntime"],
-            "targets": ["this-host"],
+            "targets": [offered()],
         }
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import statistics
@@ -21,6 +22,8 @@ from fastapi import FastAPI
 from service import local_server, serving
 from service.client import Client
 from service.domain.errors import Unauthenticated
+from service.storage.database import Database
+from service.use_cases.tokens import list_tokens
 from tests.service.served_api import EXTERNAL_SPEC
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +35,7 @@ class Served:
 
     def __init__(self, process: subprocess.Popen[str], url: str, token_file: Path) -> None:
         self.process = process
-        self.client = Client(url, token_file.read_text().strip())
+        self.client = Client(url, token_file.read_text().strip() if token_file.exists() else None)
         self.url = url
 
     def children(self) -> list[psutil.Process]:
@@ -109,6 +112,33 @@ def test_acknowledged_writes_survive_kill_9(start: Start, tmp_path: Path) -> Non
     assert numbers == acknowledged
     # The token of before still opens it.
     assert len(again.client.list_tokens()) == 1
+
+
+def test_a_server_has_room_for_many_connections(start: Start) -> None:
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, given[1]))
+    try:
+        served = start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)
+    assert psutil.Process(served.process.pid).rlimit(psutil.RLIMIT_NOFILE)[0] == min(
+        given[1], 65_536
+    )
+
+
+@pytest.mark.slow
+def test_a_server_of_a_fleet_makes_no_token(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    environment["ARCHFRONT_LOCAL_TOKEN"] = "false"
+    served = start()
+    assert not (tmp_path / "data" / "token").exists()
+    with pytest.raises(Unauthenticated):
+        served.client.list_tokens()
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'archfront.db'}")
+    with database.read() as connection:
+        assert list_tokens(connection) == []
+    database.dispose()
 
 
 @pytest.mark.slow

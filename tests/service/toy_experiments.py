@@ -19,6 +19,7 @@ from service.use_cases.lease_trial import lease_trial
 from service.use_cases.record_report import record_complete
 from service.use_cases.register_worker import register_worker
 from service.use_cases.top_up_candidates import add_candidates
+from tests.service.offered_targets import offered
 
 TIMES = LeaseTimes()
 
@@ -91,12 +92,13 @@ def external_spec(**changes: Any) -> ExperimentSpec:
 
 def registration(name: str = "anna", **changes: Any) -> WorkerRegistration:
     """A worker that can do all of the toy space."""
+    device = changes.get("device", f"device-of-{name}")
     given = {
         "name": name,
-        "device": f"device-of-{name}",
+        "device": device,
         "slots": 4,
         "search_spaces": [{"name": "toy", "version": 3}],
-        "runtimes": ["onnxruntime"],
+        "targets": [offered(device=device)],
     }
     return WorkerRegistration.model_validate(given | changes)
 
@@ -147,7 +149,9 @@ def surely_claimed(database: Database, worker_id: str) -> LeaseGrant:
 
 def result_of(grant: LeaseGrant, **changes: Any) -> CompleteRequest:
     """A good result of the stage."""
-    measured = {"error": 0.25, "loss": 1.5} if grant.stage_kind == "train" else {"latency_ms": 4.0}
+    latencies = [name for name in grant.metrics if name.startswith("latency_ms")]
+    trained = {"error": 0.25, "loss": 1.5}
+    measured = trained if grant.stage_kind == "train" else dict.fromkeys(latencies, 4.0)
     given = {"epoch": grant.epoch, "measurements": measured}
     return CompleteRequest.model_validate(given | changes)
 

@@ -1,13 +1,17 @@
 """Leases over HTTP: long poll, a lost reply, reports, and stale ones."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
 
+from service.settings import Settings
 from tests.service.served_api import MEASURED
+from tests.workers.waiting import eventually
 
 ARM = {"x": 0.25, "layers": 2}
 Suggest = Callable[..., int]
@@ -133,6 +137,49 @@ def test_a_report_under_an_old_epoch_changes_nothing(
     assert beat.status_code == 409
     assert api.get("/v1/experiments/toy-search/trials/0").json()["trial"] == before["trial"]
     assert complete(api, new, {"error": 0.2}).status_code == 200
+
+
+def test_a_checkpoint_is_kept_for_the_next_lease_and_deleted_at_the_end(
+    api: TestClient,
+    experiment: dict[str, Any],
+    worker_id: str,
+    suggest: Callable[..., int],
+    settings: Settings,
+) -> None:
+    suggest(experiment["id"], {"x": 0.5, "layers": 2})
+    lease = claim(api, worker_id).json()
+    state = bytes(range(256)) * 9_000  # beyond the limit of JSON bodies
+    kept = {"step": 7, "sha256": hashlib.sha256(state).hexdigest(), "size_bytes": len(state)}
+
+    def keep(content: bytes, **changes: Any) -> Any:
+        query = {"epoch": lease["epoch"], "step": 7, "sha256": kept["sha256"]} | changes
+        return api.put(f"/v1/leases/{lease['lease_id']}/checkpoint", params=query, content=content)
+
+    other = keep(state[:-1])
+    assert (other.status_code, other.json()["type"]) == (
+        422,
+        "urn:archfront:problem:digest-mismatch",
+    )
+    for _ in range(2):
+        assert keep(state).json() == kept
+    assert keep(state, epoch=2).status_code == 409
+    assert keep(state, step=-1).status_code == 422
+
+    preempted = {"epoch": lease["epoch"], "fault": "preempted", "message": "drained"}
+    assert api.post(f"/v1/leases/{lease['lease_id']}/fail", json=preempted).status_code == 200
+    assert keep(state, step=8).status_code == 409
+    lease = claim(api, worker_id).json()
+    assert lease["checkpoint"] == kept
+    assert api.get(f"/v1/artifacts/{kept['sha256']}").content == state
+    beat = {"epoch": lease["epoch"], "resumed_after_step": 7}
+    assert api.post(f"/v1/leases/{lease['lease_id']}/heartbeat", json=beat).status_code == 200
+    trial = api.get(f"/v1/experiments/{experiment['id']}/trials/0").json()
+    assert [attempt["resumed_after_step"] for attempt in trial["attempts"]] == [None, 7]
+
+    assert complete(api, lease, {"error": {"mean": 0.25}}).status_code == 200
+    assert eventually(lambda: api.get(f"/v1/artifacts/{kept['sha256']}").status_code == 404)
+    stored = [path for path in Path(settings.artifacts).rglob("*") if path.is_file()]
+    assert stored == []
 
 
 def test_an_infeasible_arm(

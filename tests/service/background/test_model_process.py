@@ -30,7 +30,7 @@ def model_of() -> Iterator[Callable[[str], ModelProcess]]:
         model.stop()
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], limit_s: float = 120.0) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "waited too long"

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from service.domain.errors import DatabaseNewerThanCode
 from service.storage import migrate
 from service.storage.database import Database
+from service.storage.experiments import find_experiment
 from service.storage.invariants import check_invariants
 from service.storage.tables import metadata
 from tests.conftest import FreshDatabases
+from tests.service.offered_targets import offered
 from tests.service.toy_experiments import (
+    claimed,
     completed,
     created,
     registered,
@@ -199,3 +203,66 @@ def test_the_migrations_are_found_in_an_installed_wheel(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.stdout.strip() == str(tmp_path / "service" / "storage" / "migrations")
+
+
+def rows_before_targets(connection: Connection) -> dict[str, list[dict]]:
+    """All rows as the release before migration 0006 kept them; the experiment asks for rpi5."""
+    rows: dict[str, list[dict]] = {}
+    for table in metadata.sorted_tables:
+        found = connection.execute(text(f"SELECT * FROM {table.name}")).mappings()
+        rows[table.name] = [dict(row) for row in found]
+    del rows["target_profiles"]
+    for stage in rows["stages"]:
+        for column in ("target", "runtime", "ready_at"):
+            del stage[column]
+    for attempt in rows["attempts"]:
+        del attempt["resumed_after_step"]
+    for worker in rows["workers"]:
+        del worker["resources"]
+        worker["runtimes"], worker["targets"] = '["onnxruntime"]', '["rpi5"]'
+    for experiment in rows["experiments"]:
+        spec = json.loads(experiment["spec"])
+        del spec["targets"]
+        spec["measurement"]["target"] = "rpi5"
+        experiment["spec"] = json.dumps(spec)
+        metrics = json.loads(experiment["metrics"])
+        experiment["metrics"] = json.dumps([metric | {"target": None} for metric in metrics])
+        experiment["space_exhausted"] = bool(experiment["space_exhausted"])
+        experiment |= {"measure_target": "rpi5", "measure_runtime": "onnxruntime"}
+    return rows
+
+
+def test_an_experiment_of_before_keeps_its_target_and_goes_on(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    later = Database(f"sqlite:///{tmp_path / 'later.db'}")
+    later.upgrade()
+    experiment_id = created(later, worker_spec())
+    topped_up(later, experiment_id, 1, 2)
+    completed(later, surely_claimed(later, registered(later)))
+    with later.read() as connection:
+        rows = rows_before_targets(connection)
+    later.dispose()
+    with empty_database.write() as connection:
+        command.upgrade(migrate.alembic_config(connection), "0005")
+        for table in metadata.sorted_tables:
+            for row in rows.get(table.name, []):
+                marks = ", ".join(f":{name}" for name in row)
+                names = ", ".join(f'"{name}"' for name in row)
+                connection.execute(
+                    text(f"INSERT INTO {table.name} ({names}) VALUES ({marks})"), row
+                )
+        if connection.dialect.name == "postgresql":
+            last = "setval(pg_get_serial_sequence('events', 'id'), (SELECT max(id) FROM events))"
+            connection.execute(text(f"SELECT {last}"))
+    empty_database.upgrade()
+    with empty_database.read() as connection:
+        assert check_invariants(connection) == []
+        (spec,) = [find_experiment(connection, experiment_id).spec]
+    assert [target.name for target in spec.targets] == ["rpi5"]
+    assert claimed(empty_database, registered(empty_database)) is not None  # the second training
+    board = registered(empty_database, "board", targets=[offered("rpi5")], stages=["measure"])
+    grant = surely_claimed(empty_database, board)
+    assert (grant.stage, grant.target) == ("measure", "rpi5")
+    assert "latency_ms" in grant.metrics  # the name that it had
+    assert completed(empty_database, grant).trial_status == "completed"

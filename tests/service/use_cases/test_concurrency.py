@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from service.domain.errors import LeaseLost, NameTaken, NoCandidateReady, Unavailable
 from service.schemas.leases import Heartbeat
@@ -20,6 +21,7 @@ from service.use_cases.create_experiment import create_experiment
 from service.use_cases.list_trials import all_trials
 from service.use_cases.list_workers import list_workers
 from service.use_cases.read_experiment import read_experiment
+from service.use_cases.read_trial import read_log, read_trial
 from service.use_cases.reap_leases import reap_leases
 from service.use_cases.record_report import record_complete
 from service.use_cases.register_worker import register_worker
@@ -263,6 +265,50 @@ def test_what_comes_between_the_reapers_look_and_its_lock_counts(
     )
     assert invariants(database) == []
     database.dispose()
+
+
+def test_a_heartbeat_waits_for_no_claim_or_report(fresh_databases) -> None:
+    """On PostgreSQL; SQLite has one writer."""
+    database = Database(fresh_databases.postgresql_url())
+    experiment_id = created(database, worker_spec())
+    topped_up(database, experiment_id, 1)
+    grant = surely_claimed(database, registered(database))
+    beat = Heartbeat.model_validate(
+        {
+            "epoch": 1,
+            "curve": [{"step": 1, "metrics": {"loss": 0.5}}],
+            "log": {"offset": 0, "text": "one\n"},
+        }
+    )
+    with database.write() as busy:
+        lock_experiment(busy, experiment_id)
+        with database.write() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            assert renew_lease(connection, grant.lease_id, beat, TIMES).command == "continue"
+    assert invariants(database) == []
+    database.dispose()
+
+
+def test_the_same_heartbeat_sent_again_while_the_first_is_written_adds_nothing(
+    database: Database,
+) -> None:
+    experiment_id = created(database, worker_spec())
+    topped_up(database, experiment_id, 1)
+    grant = surely_claimed(database, registered(database))
+    points = [{"step": step, "metrics": {"loss": 1.0, "error": 0.5}} for step in range(600)]
+    beat = Heartbeat.model_validate(
+        {"epoch": 1, "curve": points, "log": {"offset": 0, "text": "one\n"}}
+    )
+
+    def send(_: int) -> str:
+        with database.write() as connection:
+            return renew_lease(connection, grant.lease_id, beat, TIMES).command
+
+    assert at_once(4, send) == ["continue"] * 4
+    with database.read() as connection:
+        assert len(read_trial(connection, experiment_id, 0).curves) == 1200
+        assert read_log(connection, experiment_id, 0) == "one\n"
+    assert invariants(database) == []
 
 
 def test_eight_loops_ask_and_tell_within_budget_and_max_parallel(database: Database) -> None:

@@ -14,6 +14,7 @@ from service.use_cases.register_worker import change_worker_status
 from service.use_cases.steer_experiment import pause, resume, stop
 from service.use_cases.store_artifact import record_artifact
 from tests.conftest import FakeClock
+from tests.service.offered_targets import offered
 from tests.service.sent_statements import sent_statements
 from tests.service.toy_experiments import (
     claimed,
@@ -154,8 +155,8 @@ def test_a_worker_gets_only_what_it_can_train(database: Database, changes: dict)
     ("changes", "measures"),
     [
         ({}, True),
-        ({"runtimes": ["executorch"]}, False),
-        ({"runtimes": []}, False),
+        ({"targets": [offered(runtimes=["executorch"])]}, False),
+        ({"targets": [offered(runtimes=[])]}, False),
         ({"stages": ["train"]}, False),
     ],
 )
@@ -170,11 +171,16 @@ def test_a_worker_measures_only_in_a_runtime_it_has(
 
 
 def test_a_named_target_is_measured_only_where_it_is(database: Database) -> None:
-    experiment_id = created(database, worker_spec(measurement={"target": "pixel-8"}))
+    experiment_id = created(
+        database,
+        worker_spec(
+            targets=["pixel-8"], objectives=[{"metric": "latency_ms@pixel-8", "goal": "minimize"}]
+        ),
+    )
     topped_up(database, experiment_id, 1)
     completed(database, surely_claimed(database, registered(database, "trainer")))
     assert claimed(database, registered(database, "without")) is None
-    assert claimed(database, registered(database, "with", targets=["pixel-8"])) is not None
+    assert claimed(database, registered(database, "with", targets=[offered("pixel-8")])) is not None
 
 
 def test_a_paused_experiment_finishes_what_is_begun(database: Database) -> None:

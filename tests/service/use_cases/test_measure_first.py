@@ -203,8 +203,8 @@ def test_the_optimizer_is_told_what_running_trials_have_measured(database: Datab
 
 
 def test_the_order_is_decided_when_the_experiment_is_created() -> None:
-    def order(space, **measurement):
-        spec = worker_spec(search_space=space, measurement=measurement)
+    def order(space, targets=("this-host",), **measurement):
+        spec = worker_spec(search_space=space, targets=targets, measurement=measurement)
         return resolve_experiment(spec, REGISTRY).spec.measurement.untrained
 
     assert order("quick-toy") is True
@@ -212,4 +212,11 @@ def test_the_order_is_decided_when_the_experiment_is_created() -> None:
     assert order("quick-toy", untrained=False) is False
     with pytest.raises(InvalidRequest, match="measure differently") as got:
         order("toy", untrained=True)
+    assert got.value.field == "measurement.untrained"
+    # which weights are zero is not known before the training
+    assert order("quick-toy", runtime="block_sparse") is False
+    one_of_two = ["this-host", {"name": "board", "runtime": "block_sparse"}]
+    assert order("quick-toy", targets=one_of_two) is False
+    with pytest.raises(InvalidRequest, match="'block_sparse', which skips zeros") as got:
+        order("quick-toy", runtime="block_sparse", untrained=True)
     assert got.value.field == "measurement.untrained"

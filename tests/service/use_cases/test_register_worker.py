@@ -3,7 +3,7 @@ import math
 import pytest
 
 from service.domain.errors import InvalidRequest, TransitionRefused, WorkerNotFound
-from service.schemas.workers import WorkerStatusChange, WorkerView
+from service.schemas.workers import WIRE_VERSION, WorkerStatusChange, WorkerView
 from service.storage.database import Database
 from service.storage.events import events_after
 from service.use_cases.list_workers import list_workers, read_worker
@@ -92,7 +92,11 @@ def test_a_worker_drains_and_stops(database: Database, clock: FakeClock) -> None
         changed(database, "nobody", "online")
 
 
-@pytest.mark.parametrize(("version", "who"), [(0, "Upgrade the worker"), (2, "Upgrade the server")])
+@pytest.mark.parametrize(
+    ("version", "who"),
+    [(WIRE_VERSION - 1, "Upgrade the worker"), (WIRE_VERSION + 1, "Upgrade the server")],
+    ids=["older", "newer"],
+)
 def test_another_wire_version_is_refused(database: Database, version: int, who: str) -> None:
     with pytest.raises(InvalidRequest, match=who) as caught:
         registered(database, wire_version=version)
