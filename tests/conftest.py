@@ -45,6 +45,7 @@ class FreshDatabases:
         self._folder = folder
         self._sqlite: Path | None = None
         self._server: Any = None
+        self._has_shared = False
 
     def sqlite_url(self) -> str:
         if self._sqlite is None:
@@ -57,8 +58,10 @@ class FreshDatabases:
     def postgresql_url(self) -> str:
         if self._server is None:
             self._start_server()
+        if not self._has_shared:
             self._administer("CREATE DATABASE archfront")
             _migrate(self._url("archfront"))
+            self._has_shared = True
         # Whoever a test left behind must not hold up the next one.
         self._administer(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'archfront'"

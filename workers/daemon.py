@@ -4,6 +4,7 @@ import logging
 import random
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -16,10 +17,14 @@ from service.domain.errors import (
 )
 from service.domain.lease import LeaseTimes
 from service.schemas.leases import LeaseGrant
+from service.schemas.workers import WorkerRegistration
 from workers.attempt import Attempts
+from workers.contact import ServerContact
 from workers.delivery import Delivery
+from workers.engines.engine import Engine, Place
+from workers.lab import lab_of
 from workers.name_lock import NameLock
-from workers.registration import registration
+from workers.registration import machine_device, registration
 from workers.server import FINAL_REFUSALS, Server, WorkerStatus
 from workers.settings import WorkerSettings
 from workers.shutdown import Shutdown
@@ -30,23 +35,38 @@ _logger = logging.getLogger(__name__)
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 15.0
 _DELIVER_REST_EVERY_S = 5.0
+_LOOK_FOR_ROOM_EVERY_S = 0.5
+_LOOK_FOR_DEVICES_EVERY_S = 60.0
 
 
 class Daemon:
     """One worker. `run` returns when it was told to drain or end, with nothing left running."""
 
     def __init__(
-        self, server: Server, settings: WorkerSettings, registry: Registry, name: NameLock
+        self,
+        server: Server,
+        settings: WorkerSettings,
+        registry: Registry,
+        name: NameLock,
+        contact: ServerContact,
+        *,
+        engine: Engine,
     ) -> None:
         self._server = server
+        self._contact = contact
         self._settings = settings
         self._shutdown = Shutdown(settings.drain_s)
-        self._registration = registration(name.name, settings, registry)
+        self._engine = engine
+        self._registry = registry
+        own_device = settings.device or machine_device()
+        self._lab = lab_of(settings, own_device)
+        self._registration = self._as_it_stands(name.name)
         self._spool = Spool(name.folder / "spool")
         self._delivery = Delivery(server, self._spool)
         self._work_folder = name.folder / "work"
         self._attempts = Attempts(
             server=server,
+            contact=contact,
             spool=self._spool,
             delivery=self._delivery,
             shutdown=self._shutdown,
@@ -54,6 +74,9 @@ class Daemon:
             cache_folder=settings.cache_folder,
             threads=settings.threads,
             log_limit_bytes=settings.log_limit_bytes,
+            limits=settings.stage_limits,
+            own_device=own_device,
+            lab=self._lab,
         )
         self._registering = threading.Lock()
         self._claiming = threading.Lock()
@@ -90,6 +113,7 @@ class Daemon:
                 for thread in slots:
                     thread.start()
                 self._wait_for_shutdown()
+                self._contact.stopping()
                 self._tell_status("draining")
         finally:
             self._shutdown.drain()
@@ -102,8 +126,24 @@ class Daemon:
             raise self._refusal
 
     def _wait_for_shutdown(self) -> None:
+        looked_s = time.monotonic()
         while not self._shutdown.wait(_DELIVER_REST_EVERY_S):
             self._delivery.deliver_rest()
+            if time.monotonic() - looked_s >= _LOOK_FOR_DEVICES_EVERY_S:
+                self._offer_returned_devices()
+                looked_s = time.monotonic()
+
+    def _as_it_stands(self, name: str) -> WorkerRegistration:
+        return registration(
+            name, self._settings, self._registry, self._engine.offer(), self._lab.targets
+        )
+
+    def _offer_returned_devices(self) -> None:
+        """Registers anew once a device answers that did not before; leases are kept by that."""
+        if self._lab.is_whole or not self._lab.look():
+            return
+        self._registration = self._as_it_stands(self._registration.name)
+        self._register_patiently(self._worker_id)
 
     def _tell_status(self, status: WorkerStatus) -> None:
         if self._worker_id is None:
@@ -121,7 +161,7 @@ class Daemon:
         with self._registering:
             if self._worker_id != lost_id:
                 return self._worker_id
-            for pause_s in _pauses():
+            for pause_s in pauses_s():
                 try:
                     registered = self._server.register_worker(self._registration)
                 except (Unauthenticated, ScopeMissing, *FINAL_REFUSALS) as error:
@@ -134,6 +174,9 @@ class Daemon:
                     continue
                 self._worker_id, self._times = registered.worker_id, registered.times
                 self._claim_key = uuid.uuid4().hex  # a key belongs to one request's content
+                self._contact.registered(
+                    self._worker_id, self._times.ttl_s + self._settings.claim_wait_s
+                )
                 _logger.info(
                     "Registered as %s with %d slots.", self._registration.name, self._settings.slots
                 )
@@ -145,13 +188,13 @@ class Daemon:
         self._shutdown.drain()
 
     def _work_slot(self, slot: int) -> None:
-        pauses = _pauses()
+        pauses = pauses_s()
         while not self._shutdown.is_draining:
             try:
-                grant = self._claim()
-                pauses = _pauses()
-                if grant is not None:
-                    self._work_off(grant, slot)
+                claimed = self._claim(slot)
+                pauses = pauses_s()
+                if claimed is not None:
+                    self._work_off(*claimed)
             except WorkerNotFound:
                 self._shutdown.wait(next(pauses))
                 self._register_patiently(self._worker_id)
@@ -164,31 +207,46 @@ class Daemon:
                 _logger.exception("A stage could not be worked off")
                 self._shutdown.wait(next(pauses))
 
-    def _claim(self) -> LeaseGrant | None:
+    def _claim(self, slot: int) -> tuple[LeaseGrant, Place] | None:
         # One waits for all slots: what becomes ready needs but one request to be there.
         with self._claiming:
-            if self._shutdown.is_draining or self._worker_id is None:
+            place = None if self._shutdown.is_draining else self._engine.place(slot)
+            if place is None:
+                self._shutdown.wait(_LOOK_FOR_ROOM_EVERY_S)
                 return None
-            grant = self._server.claim(
-                self._worker_id, self._settings.claim_wait_s, key=self._claim_key
+            grant = None
+            try:
+                grant = self._claim_one()
+            finally:
+                if grant is None:
+                    place.close()
+            return None if grant is None else (grant, place)
+
+    def _claim_one(self) -> LeaseGrant | None:
+        if self._worker_id is None:
+            return None
+        grant = self._server.claim(
+            self._worker_id, self._settings.claim_wait_s, key=self._claim_key
+        )
+        self._contact.heard()
+        # Kept until there was an answer: had it been lost, the same lease comes again.
+        self._claim_key = uuid.uuid4().hex
+        return grant
+
+    def _work_off(self, grant: LeaseGrant, place: Place) -> None:
+        try:
+            if self._shutdown.is_draining:
+                self._attempts.hand_back(grant)
+                return
+            _logger.info(
+                "Begins %s trial %d %s.", grant.experiment_name, grant.trial_number, grant.stage
             )
-            # Kept until there was an answer: had it been lost, the same lease comes again.
-            self._claim_key = uuid.uuid4().hex
-            return grant
-
-    def _work_off(self, grant: LeaseGrant, slot: int) -> None:
-        if self._shutdown.is_draining:
-            self._attempts.hand_back(grant)
-            return
-        _logger.info(
-            "Begins %s trial %d %s.", grant.experiment_name, grant.trial_number, grant.stage
-        )
-        self._attempts.work_off(
-            grant, cores=self._settings.cores_of(slot), stop_margin_s=self._times.stop_margin_s
-        )
+            self._attempts.work_off(grant, place, stop_margin_s=self._times.stop_margin_s)
+        finally:
+            place.close()
 
 
-def _pauses() -> Iterator[float]:
+def pauses_s() -> Iterator[float]:
     """Seconds between retries: doubling, each drawn anew so that a fleet does not beat as one."""
     longest_s = _FIRST_RETRY_S
     while True:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.domain.device import MeasurementSettings
-from workers.measurement.agreement import check_agreement
+from workers.measurement.agreement import TOLERANCES, check_agreement
 from workers.runtimes.errors import RuntimeMissing
 from workers.runtimes.registry import find_runtime
 
@@ -26,9 +26,14 @@ def export_trained(
     Raises: ExportFailed, LoadFailed, ExportDisagrees, AnswersNotFinite (the arm's own fault).
     """
     try:
-        runtime = find_runtime(settings.runtime)
+        runtime = find_runtime(settings.chosen_runtime)
     except RuntimeMissing:
         return None
-    exported = runtime.export(network.eval(), inputs[0], folder)
-    check_agreement(network, runtime.load(exported.path, settings.threads), inputs)
+    exported = runtime.export(network.eval(), inputs[0], folder, settings.precision, inputs)
+    check_agreement(
+        network,
+        runtime.load(exported.path, settings.threads),
+        inputs,
+        TOLERANCES[settings.precision],
+    )
     return exported.path

@@ -4,10 +4,15 @@ import os
 from pathlib import Path
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """`content` under `path`, replacing what was there; on the disk when this returns."""
+def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """`content` under `path`, replacing what was there; on the disk when this returns.
+
+    mode: who may read it, less what the process's mask takes away.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

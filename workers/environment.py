@@ -15,9 +15,15 @@ _PACKAGES = (
     "safetensors",
     "onnx",
     "onnxruntime",
+    "openvino",
+    "nncf",
     "executorch",
+    "ncnn",
+    "pnnx",
+    "ai-edge-litert",
     "hassil",
     "home-assistant-intents",
+    "scikit-learn",
 )
 
 

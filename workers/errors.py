@@ -19,6 +19,10 @@ class GrantRefused(WorkerError):
     """The server granted something that this worker cannot take on."""
 
 
+class MetricNotGiven(GrantRefused):
+    """The device cannot give an optional metric that is asked for."""
+
+
 class ArtifactDamaged(WorkerError):
     """The bytes received do not have the SHA-256 that was announced."""
 
@@ -29,3 +33,7 @@ class WallClockLimitReached(WorkerError):
 
 class MetricsDisagree(WorkerError):
     """The recipe gave other metrics than its search space declares."""
+
+
+class CheckpointUnusable(WorkerError):
+    """Training cannot go on from this checkpoint."""

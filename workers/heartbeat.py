@@ -9,6 +9,7 @@ from typing import Literal, Self
 from service.domain.errors import ArchfrontError, LeaseLost, LeaseNotFound, Unavailable
 from service.exchange import ServerUnreachable
 from service.schemas.leases import Heartbeat
+from workers.contact import ServerContact
 from workers.growing_file import GrowingCurve, GrowingLog
 from workers.held_lease import HeldLease
 from workers.server import FINAL_REFUSALS, Server
@@ -34,12 +35,20 @@ class LeaseHeartbeat:
     """
 
     def __init__(
-        self, server: Server, lease: HeldLease, folder: WorkFolder, log_limit_bytes: int
+        self,
+        server: Server,
+        contact: ServerContact,
+        lease: HeldLease,
+        folder: WorkFolder,
+        log_limit_bytes: int,
     ) -> None:
         self._server = server
+        self._contact = contact
         self._lease = lease
         self._curve = GrowingCurve(folder.curve)
         self._log = GrowingLog(folder.log, log_limit_bytes)
+        self._resumed = folder.resumed
+        self._has_told_resumed = False
         self._beating = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(
@@ -84,13 +93,20 @@ class LeaseHeartbeat:
 
     def _has_more(self) -> bool:
         with self._beating:
-            return bool(self._curve.points()) or self._log.chunk() is not None
+            return (
+                bool(self._curve.points())
+                or self._log.chunk() is not None
+                or self._resumed_after_step() is not None
+            )
 
     def _beat(self) -> _Outcome:
         grant = self._lease.grant
         with self._beating:
             heartbeat = Heartbeat(
-                epoch=grant.epoch, curve=self._curve.points(), log=self._log.chunk()
+                epoch=grant.epoch,
+                curve=self._curve.points(),
+                log=self._log.chunk(),
+                resumed_after_step=self._resumed_after_step(),
             )
             sent_at_s = time.monotonic()
             try:
@@ -109,8 +125,9 @@ class LeaseHeartbeat:
                 _logger.info("No heartbeat for %s: %s", _stage_name(self._lease), error)
                 is_away = isinstance(error, Unavailable | ServerUnreachable)
                 return "away" if is_away else "refused"
-            self._forget_sent()
+            self._forget_sent(heartbeat)
             self._lease.renewed(sent_at_s, reply)
+            self._contact.heard()
             return "answered"
 
     def _leave_out(self, refused: Heartbeat, error: ArchfrontError) -> None:
@@ -123,7 +140,13 @@ class LeaseHeartbeat:
             _logger.warning("Curve points of %s are lost: %s", _stage_name(self._lease), error)
             self._curve.sent()
 
-    def _forget_sent(self) -> None:
+    def _resumed_after_step(self) -> int | None:
+        if self._has_told_resumed or not self._resumed.exists():
+            return None
+        return int(self._resumed.read_text())
+
+    def _forget_sent(self, sent: Heartbeat) -> None:
+        self._has_told_resumed |= sent.resumed_after_step is not None
         self._curve.sent()
         self._log.sent()
 

@@ -1,26 +1,36 @@
 """The `measure` stage: builds the arm's network and measures it in its runtime."""
 
+import logging
 from pathlib import Path
 
 import torch
 
-from search_spaces.metric import MEASURED_METRICS
+from search_spaces.metric import MEASURED_METRICS, OPTIONAL_METRICS
 from search_spaces.recipe import NestedRecipe, Recipe
 from search_spaces.space import SearchSpace
+from service.domain.calibration import drift_of
 from service.domain.measurement import Measurement
+from service.schemas.leases import MAX_CALIBRATIONS
+from workers.benches.open_bench import open_bench
 from workers.environment import stage_environment
 from workers.errors import GrantRefused, MetricsDisagree
 from workers.measurement.measure import measure
 from workers.measurements import to_measurements
+from workers.runtimes.registry import find_runtime
 from workers.stage_order import StageOrder
 from workers.stage_result import OutputFile, StageCompleted
 from workers.train_stage import INPUT_COUNT, WEIGHTS_FILE, training_context
 from workers.training.scattered_weights import scatter_weights
 from workers.training.weights import load_weights
 
+_logger = logging.getLogger(__name__)
+
 
 def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageCompleted:
-    """Measures; gives `MEASURED_METRICS`, what the recipe evaluates, and the exported network.
+    """Measures; gives what the grant asks for, and the exported network.
+
+    That is: what the target's device decides, of the optional metrics those that are named, and
+    in a trial's first measurement what the architecture alone does, and what the recipe evaluates.
 
     A network that is measured before its training has weights of no meaning: its file is not
     kept, lest somebody deploys it.
@@ -35,22 +45,32 @@ def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> Stag
         load_weights(network, _trained_weights(order))
     evaluated = _evaluated(order, space, recipe, network)
     inputs = recipe.example_inputs(grant.arm, INPUT_COUNT, training_context(order))
-    measured = measure(
-        network.eval(),
-        inputs,
-        grant.measurement,
-        order.cache_folder,
-        order.folder.scratch,
-        grant.seed,
-    )
+    bare_names = {name.partition("@")[0] for name in grant.metrics}
+    optional = tuple(metric for metric in OPTIONAL_METRICS if metric.name in bare_names)
+    runtime = find_runtime(grant.measurement.chosen_runtime)
+    scratch = order.folder.scratch
+    with open_bench(order.device, order.device_name, runtime, scratch) as bench:
+        measured = measure(
+            network.eval(),
+            inputs,
+            grant.measurement,
+            runtime,
+            bench,
+            order.cache_folder,
+            scratch,
+            grant.seed,
+            [metric.name for metric in optional],
+        )
     protocol = measured.protocol | {"untrained": untrained}
+    found = to_measurements(measured.metrics, MEASURED_METRICS + optional, protocol) | evaluated
     exported = OutputFile(name=measured.exported_path.name, path=measured.exported_path)
+    drift = drift_of(measured.calibrations)
+    if drift is not None and drift.is_alarming:
+        _logger.warning("This device %s.", drift)
     return StageCompleted(
-        measurements={
-            **to_measurements(measured.metrics, MEASURED_METRICS, protocol),
-            **evaluated,
-        },
+        measurements={name: found[name.partition("@")[0]] for name in grant.metrics},
         files=() if untrained else (exported,),
+        calibrations=measured.calibrations[-MAX_CALIBRATIONS:],
         environment=stage_environment(),
     )
 
@@ -59,7 +79,7 @@ def _evaluated(
     order: StageOrder, space: SearchSpace, recipe: Recipe, network: torch.nn.Module
 ) -> dict[str, Measurement]:
     """The metrics that depend on evaluation parameters, of the network as it is deployed."""
-    if not space.evaluated_metrics:
+    if not {metric.name for metric in space.evaluated_metrics} & set(order.grant.metrics):
         return {}
     if not isinstance(recipe, NestedRecipe):
         raise MetricsDisagree(

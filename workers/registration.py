@@ -1,22 +1,21 @@
 """What this worker tells the server that it is and can do; found out without importing torch."""
 
-import hashlib
 import platform
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 from search_spaces.space import SearchSpace
+from service.domain.device import OfferedTarget
 from service.schemas.workers import InstalledSpaceReference, WorkerRegistration
+from workers.devices.probe import device_name
+from workers.engines.engine import Offer
 from workers.environment import machine_profile, package_versions
+from workers.measurement.device_profile import profile_this_host
+from workers.optional_metrics import metrics_of_this_host
+from workers.runtimes.registry import installed_runtimes
 from workers.settings import WorkerSettings
 
 _MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
-
-_RUNTIME_MODULES = {
-    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
-    "executorch": ("executorch",),
-}
 
 
 def machine_device() -> str:
@@ -28,29 +27,40 @@ def machine_device() -> str:
     host = platform.node()
     for path in map(Path, _MACHINE_ID_FILES):
         if path.exists() and (machine_id := path.read_text().strip()):
-            digest = hashlib.sha256(f"archfront device {machine_id}".encode()).hexdigest()
-            return f"{host}-{digest[:12]}"
+            return device_name(host, machine_id)
     return host
 
 
-def installed_runtimes() -> tuple[str, ...]:
-    """The runtimes whose packages are installed."""
+def offered_targets(device: str, names: Iterable[str]) -> tuple[OfferedTarget, ...]:
+    """What can be measured on here: this host, under each of these names."""
+    names = tuple(names)
+    if not names:
+        return ()
+    profile, runtimes, metrics = profile_this_host(), installed_runtimes(), metrics_of_this_host()
     return tuple(
-        runtime
-        for runtime, modules in _RUNTIME_MODULES.items()
-        if all(find_spec(module) is not None for module in modules)
+        OfferedTarget(name=name, device=device, profile=profile, runtimes=runtimes, metrics=metrics)
+        for name in names
     )
 
 
 def registration(
-    name: str, settings: WorkerSettings, search_spaces: Iterable[SearchSpace]
+    name: str,
+    settings: WorkerSettings,
+    search_spaces: Iterable[SearchSpace],
+    offer: Offer,
+    in_lab: tuple[OfferedTarget, ...] = (),
 ) -> WorkerRegistration:
-    """The worker called `name` as it registers; without torch it trains and measures nothing."""
+    """The worker called `name` as it registers; without torch it trains and measures nothing.
+
+    offer: what the machines have that its stages run on.
+    in_lab: the targets on devices beside its own host.
+    """
     versions = package_versions()
     can_compute = "torch" in versions
+    device = settings.device or machine_device()
     return WorkerRegistration(
         name=name,
-        device=settings.device or machine_device(),
+        device=device,
         slots=settings.slots,
         stages=settings.stages,
         search_spaces=tuple(
@@ -59,9 +69,9 @@ def registration(
         )
         if can_compute
         else (),
-        runtimes=installed_runtimes() if can_compute else (),
-        targets=settings.targets,
-        labels=settings.labels,
+        targets=offered_targets(device, settings.targets) + in_lab if can_compute else (),
+        labels={**offer.labels, **settings.labels},
+        resources={**offer.resources, **settings.resources},
         profile={**machine_profile(), "packages": versions},
         version=versions.get("archfront", ""),
     )

@@ -60,6 +60,7 @@ def report_of(
             artifacts=tuple(OutputArtifact(name=name, sha256=sha256) for name, _, sha256 in named),
             environment=result.environment,
             early_stopped=result.early_stopped,
+            calibrations=result.calibrations,
         )
         files = {sha256: path for _, path, sha256 in named}
         return CompleteReport(lease_id=grant.lease_id, body=body), files

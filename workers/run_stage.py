@@ -5,6 +5,7 @@ asks for it, it takes the whole group down, also what the stage itself has start
 does the work. The first stays free of torch, so that it is small and never busy.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -49,6 +50,25 @@ def _prefer_as_victim() -> None:
         adjustment.write_text("500")
 
 
+class _QuickEnd:
+    """Ends the process once all that was to be done at its end is done.
+
+    What Python does after that takes torch apart, module by module, for a second of CPU time, while
+    the worker waits for the process to end.
+    """
+
+    def __init__(self) -> None:
+        self.is_due = False
+        # Registered first, hence called last: after the threads and all that others registered.
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        if self.is_due:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+
+
 def main(order_path: str, parent_pid: int) -> int:
     """Runs the stage in a child of its own and gives its exit code."""
     signal.signal(signal.SIGTERM, _end_group)
@@ -60,9 +80,11 @@ def main(order_path: str, parent_pid: int) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent(watcher_pid)
     _prefer_as_victim()
+    end = _QuickEnd()
     from workers.stage import run_order  # noqa: PLC0415  (pydantic and torch: in the child alone)
 
     run_order(Path(order_path))
+    end.is_due = True
     return 0
 
 

@@ -74,6 +74,10 @@ class Server(Protocol):
         """Reports an infeasible arm."""
         ...
 
+    def keep_checkpoint(self, lease_id: str, epoch: int, step: int, file: Path) -> object:
+        """Sends a training's state after `step` steps, for the stage's next lease to go on from."""
+        ...
+
     def upload_artifact(self, file: Path) -> str:
         """Sends a file and gives its SHA-256; sending it again is harmless."""
         ...

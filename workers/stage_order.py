@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from search_spaces.values import Value
+from search_spaces.values import ShortText, Value
 from service.schemas.leases import LeaseGrant
+from workers.devices.devices_file import DeviceEntry
+from workers.stage_limits import StageLimits
 from workers.work_folder import WorkFolder
 
 
@@ -17,6 +19,9 @@ class StageOrder(Value):
     cache_folder: shared by all attempts on this host.
     threads: for the computation of this stage.
     cores: the processor cores it is bound to (None: the scheduler decides).
+    limits: the worker's, beyond which whoever runs it ends it.
+    device_name: what the worker calls the device that is measured on.
+    device: the way to it; None for the worker's own host.
     """
 
     grant: LeaseGrant
@@ -24,6 +29,9 @@ class StageOrder(Value):
     cache_folder: Path
     threads: Annotated[int, Field(ge=1)] = 1
     cores: tuple[int, ...] | None = None
+    limits: StageLimits = StageLimits()
+    device_name: ShortText = "this-host"
+    device: DeviceEntry | None = None
 
     @property
     def folder(self) -> WorkFolder:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from search_spaces.values import ShortText, Value
+from service.domain.calibration import Calibration
 from service.domain.measurement import Measurements
 
 
@@ -17,12 +18,16 @@ class OutputFile(Value):
 
 
 class StageCompleted(Value):
-    """The stage did its work; `early_stopped`: it was told to stop, this is what it had."""
+    """The stage did its work; `early_stopped`: it was told to stop, this is what it had.
+
+    calibrations: the newest of the device that it measured on.
+    """
 
     ended: Literal["completed"] = "completed"
     measurements: Measurements
     files: tuple[OutputFile, ...] = ()
     early_stopped: bool = False
+    calibrations: tuple[Calibration, ...] = ()
     environment: dict[str, Any] = {}
 
 

@@ -1,6 +1,7 @@
 """The `train` stage: trains the arm and keeps its weights, and its deployable file."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ from search_spaces.recipe import CurvePoint, Estimate, Recipe, TrainingContext
 from search_spaces.space import SearchSpace
 from service.domain.measurement import Measurement
 from workers.deployable import export_trained
+from workers.durable_file import write_durably
 from workers.environment import stage_environment
+from workers.errors import CheckpointUnusable
 from workers.measurement.footprint import count_nonzero_weights
 from workers.measurements import to_measurements
 from workers.stage_order import StageOrder
 from workers.stage_result import OutputFile, StageCompleted
+from workers.training.kept_checkpoints import CheckpointPlan
 from workers.training.loop import TrainingEnd, run_training
+from workers.training.seeding import seed_everything
 from workers.training.weights import save_weights
+from workers.work_folder import WorkFolder
 
 WEIGHTS_FILE = "network.safetensors"
 """The name under which `train` leaves the weights to `measure`."""
@@ -50,14 +56,13 @@ def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageC
     An arm that was measured before is exported here, for its measure stage kept no file.
     """
     limits = order.grant.training
-    end = run_training(
-        recipe,
-        order.grant.arm,
-        training_context(order),
-        on_point=lambda point: append_point(order.folder.curve, point),
-        stop_requested=order.folder.stop_flag.exists,
-        wall_clock_limit_s=limits.wall_clock_limit_s,
-    )
+    try:
+        end = _train(order, recipe)
+    except CheckpointUnusable as error:
+        print(f"The checkpoint is refused, training starts anew. {error}")
+        order.folder.earlier.unlink()
+        seed_everything(order.grant.seed)
+        end = _train(order, recipe)
     protocol: dict[str, Any] = {
         "seed": order.grant.seed,
         "steps": end.steps,
@@ -84,6 +89,33 @@ def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageC
         files=(OutputFile(name=WEIGHTS_FILE, path=weights), *_deployable(order, recipe, network)),
         environment=stage_environment(),
     )
+
+
+def _train(order: StageOrder, recipe: Recipe) -> TrainingEnd:
+    return run_training(
+        recipe,
+        order.grant.arm,
+        training_context(order),
+        on_point=lambda point: append_point(order.folder.curve, point),
+        stop_requested=order.folder.stop_flag.exists,
+        wall_clock_limit_s=order.grant.training.wall_clock_limit_s,
+        keeping=_checkpoint_plan(order),
+        on_resumed=partial(_note_resumed, order.folder),
+    )
+
+
+def _checkpoint_plan(order: StageOrder) -> CheckpointPlan | None:
+    grant = order.grant
+    if grant.training.checkpoint_interval_s is None:
+        return None
+    space = f"{grant.search_space.name}@{grant.search_space.version}"
+    training = f"{space} {grant.arm.signature} {grant.seed} {grant.training.max_steps}"
+    return CheckpointPlan(training, order.folder, grant.training.checkpoint_interval_s)
+
+
+def _note_resumed(folder: WorkFolder, step: int) -> None:
+    print(f"Training goes on from the checkpoint after {step} steps.")
+    write_durably(folder.resumed, str(step).encode())
 
 
 def _deployable(

@@ -10,21 +10,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_SECRETS = ("ARCHFRONT_TOKEN", "ARCHFRONT_WORKER_TOKEN")
+from workers.watchdog import NOTIFY_VARIABLES
+
+STAGE_PROGRAM = ("-m", "workers.run_stage")
+"""What this Python runs to work off an order."""
+
+_SECRETS = ("ARCHFRONT_TOKEN", "ARCHFRONT_WORKER_TOKEN", "ARCHFRONT_DATABASE_URL")
+_WORKERS_OWN = frozenset((*_SECRETS, *NOTIFY_VARIABLES))
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SIGNAL_BASE = 128  # a shell's way, and our watcher's, to say "ended by signal N"
 
 
-def stage_command(order_path: Path) -> list[str]:
+def stage_command(order_path: Path, program: Sequence[str] = STAGE_PROGRAM) -> list[str]:
     """The command that works off the order in `order_path` as a child of this process."""
-    return [sys.executable, "-m", "workers.run_stage", str(order_path), str(os.getpid())]
+    return [sys.executable, *program, str(order_path), str(os.getpid())]
 
 
-def stage_environment(given: Mapping[str, str], threads: int) -> dict[str, str]:
-    """`given` for a stage: with its number of threads, without the worker's token."""
-    kept = {name: value for name, value in given.items() if name not in _SECRETS}
+def stage_environment(
+    given: Mapping[str, str], threads: int, gpu: str | None = None
+) -> dict[str, str]:
+    """`given` for a stage: with its threads and GPU, without what is the worker's alone."""
+    kept = {name: value for name, value in given.items() if name not in _WORKERS_OWN}
     return {
         **kept,
+        **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "PYTHONHASHSEED": "0",  # the order of sets is part of a recipe's determinism
         "PYTHONUNBUFFERED": "1",  # the log shall show what was printed, also after a crash

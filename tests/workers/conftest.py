@@ -2,7 +2,7 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -42,10 +42,10 @@ def quick_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages run without torch, in a tenth of a second."""
     script = Path(__file__).with_name("quick_stage.py")
 
-    def command(order_path: Path) -> list[str]:
+    def command(order_path: Path, program: Sequence[str]) -> list[str]:
         return [sys.executable, str(script), str(order_path), str(os.getpid())]
 
-    monkeypatch.setattr("workers.attempt.stage_command", command)
+    monkeypatch.setattr("workers.engines.local.stage_command", command)
 
 
 @pytest.fixture

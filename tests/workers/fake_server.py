@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from service.api.problems import problem_response
 from service.domain.errors import (
     ArchfrontError,
+    ArtifactNotFound,
     DigestMismatch,
     LeaseLost,
     Unauthenticated,
@@ -23,6 +24,7 @@ from service.domain.errors import (
 from service.domain.lease import LeaseTimes
 from service.schemas.artifacts import ArtifactView
 from service.schemas.leases import (
+    CheckpointReference,
     ClaimRequest,
     CompleteRequest,
     FailRequest,
@@ -58,6 +60,7 @@ class FakeServer:
         self.heartbeats: dict[str, list[Heartbeat]] = {}
         self.reports: dict[str, list[CompleteRequest | FailRequest | InfeasibleRequest]] = {}
         self.artifacts: dict[str, bytes] = {}
+        self.checkpoints: dict[str, list[tuple[int, bytes]]] = {}
         self.commands: dict[str, str] = {}
         self.lost: set[str] = set()
         self.forgotten_workers: set[str] = set()
@@ -173,6 +176,15 @@ class FakeServer:
                 command=self.commands.get(lease_id, "continue"),
             )
 
+        @app.put("/v1/leases/{lease_id}/checkpoint")
+        async def keep(lease_id: str, step: int, sha256: str, request: Request) -> Any:
+            self._check_lease(lease_id)
+            assert lease_id not in self.reports  # it would come too late
+            body = await request.body()
+            assert hashlib.sha256(body).hexdigest() == sha256
+            self.checkpoints.setdefault(lease_id, []).append((step, body))
+            return CheckpointReference(step=step, sha256=sha256, size_bytes=len(body))
+
         @app.post("/v1/leases/{lease_id}/complete")
         def complete(lease_id: str, report: CompleteRequest) -> ReportReply:
             assert all(output.sha256 in self.artifacts for output in report.artifacts)
@@ -196,6 +208,8 @@ class FakeServer:
 
         @app.get("/v1/artifacts/{sha256}")
         def download(sha256: str) -> Response:
+            if sha256 not in self.artifacts:
+                raise ArtifactNotFound
             return Response(self.artifacts[sha256], media_type="application/octet-stream")
 
         return app

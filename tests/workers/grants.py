@@ -3,13 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from search_spaces.metric import MEASURED_METRICS
+from service.domain.device import THIS_HOST
 from service.schemas.leases import LeaseGrant
 
 HARMLESS: dict[str, Any] = {"width": 8, "steps": 5, "step_s": 0.0, "behaviour": "train"}
 
 
 def make_grant(parameters: dict[str, Any] | None = None, **changes: Any) -> LeaseGrant:
-    """A grant to train the harmless arm, with what is given changed."""
+    """A grant to train the harmless arm, with what is given changed.
+
+    A measurement is asked for all that every measurement gives.
+    """
+    measures = changes.get("stage_kind") == "measure"
     given = {
         "lease_id": "lease-1",
         "epoch": 1,
@@ -26,5 +32,7 @@ def make_grant(parameters: dict[str, Any] | None = None, **changes: Any) -> Leas
         "seed": 7,
         "training": {},
         "measurement": {},
+        "target": THIS_HOST if measures else None,
+        "metrics": [metric.name for metric in MEASURED_METRICS] if measures else ["error"],
     }
     return LeaseGrant.model_validate(given | changes)

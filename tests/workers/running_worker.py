@@ -8,22 +8,42 @@ from search_spaces.registry import Registry
 from service.client import Client
 from tests.workers.fake_server import TOKEN
 from tests.workers.stranger_package.tiny_search_space import spaces
+from workers.contact import ServerContact
 from workers.daemon import Daemon
+from workers.engines.engine import Engine
+from workers.engines.local import LocalEngine
 from workers.name_lock import take_name
 from workers.settings import read_worker_settings
+from workers.watchdog import Watchdog
 
 
 class RunningWorker:
     """Runs while the `with` block lasts; what still runs then is broken off."""
 
-    def __init__(self, url: str, folder: Path, token: str = TOKEN, **settings: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        token: str = TOKEN,
+        watchdog: Watchdog | None = None,
+        engine: Engine | None = None,
+        **settings: Any,
+    ) -> None:
         given = {"data_folder": folder / "data", "cache_folder": folder / "cache"}
         given |= {"name": "tester", "claim_wait_s": 0.2, **settings}
         self.settings = read_worker_settings(**given)
         self.settings.cache_folder.mkdir(parents=True, exist_ok=True)
         self._name = take_name(self.settings.data_folder, self.settings.name)
         self._client = Client(url, token, tries=1)
-        self.daemon = Daemon(self._client, self.settings, Registry(spaces()), self._name)
+        self.contact = ServerContact(self._name.name, watchdog or Watchdog(None))
+        self.daemon = Daemon(
+            self._client,
+            self.settings,
+            Registry(spaces()),
+            self._name,
+            self.contact,
+            engine=engine or LocalEngine(self.settings),
+        )
         self.error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="worker-under-test")
 

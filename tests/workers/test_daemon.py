@@ -1,5 +1,7 @@
 """A whole worker against a small real server, with quick stages: leases, spool, drain."""
 
+import time
+
 import pytest
 
 from service.domain.errors import (
@@ -11,8 +13,10 @@ from service.domain.errors import (
 )
 from service.schemas.leases import CompleteRequest, FailRequest
 from tests.workers.grants import make_grant
+from tests.workers.notify_socket import NotifySocket
 from tests.workers.running_worker import RunningWorker
 from tests.workers.waiting import eventually, processes_with
+from workers.watchdog import Watchdog
 
 pytestmark = pytest.mark.usefixtures("quick_stage")
 
@@ -178,3 +182,40 @@ def test_a_token_that_is_revoked_ends_the_worker_but_keeps_its_result(server, ur
         assert eventually(lambda: worker.spooled)
         server.refusals["leases"] = [Unauthenticated()] * 1_000
     assert worker.spooled
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    opened = NotifySocket.in_folder(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_systemd_hears_that_a_worker_is_ready_once_it_is_registered(server, url, tmp_path, systemd):
+    server.is_down = True
+    with RunningWorker(url, tmp_path, watchdog=Watchdog(systemd.address)) as worker:
+        assert not eventually(systemd.new, 1.0)
+        server.is_down = False
+        assert eventually(lambda: systemd.has_received("READY=1"))
+        assert systemd.received[0] == "READY=1"
+        worker.daemon.drain()
+        assert worker.ended()
+    assert systemd.has_received("STOPPING=1")
+
+
+@pytest.mark.parametrize("occupied", ["idle", "at work"])
+def test_a_worker_feeds_its_watchdog_only_while_it_hears_its_server(
+    server, url, tmp_path, systemd, occupied, nothing_left_running
+):
+    with RunningWorker(url, tmp_path, watchdog=Watchdog(systemd.address)) as worker:
+        if occupied == "at work":
+            server.grants.append(make_grant(SLOW))
+            assert eventually(lambda: len(server.curve()) > 2)
+            systemd.new()  # what the claim before has fed
+        assert eventually(lambda: systemd.new() == ["WATCHDOG=1"])
+        server.is_down = True
+        time.sleep(2 * worker.settings.claim_wait_s)  # what was under way has been answered
+        systemd.new()
+        assert not eventually(systemd.new, 1.0)
+        server.is_down = False
+        assert eventually(lambda: "WATCHDOG=1" in systemd.new())

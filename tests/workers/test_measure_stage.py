@@ -8,6 +8,8 @@ import torch
 from search_spaces import registry
 from search_spaces.metric import MEASURED_METRICS
 from tests.workers.grants import make_grant
+from workers.benches.in_process import InProcessBench
+from workers.measurement.optional_figure import OptionalFigure
 from workers.stage import perform
 from workers.stage_order import StageOrder
 from workers.stage_result import StageCompleted
@@ -54,6 +56,8 @@ def test_measuring_the_trained_network_gives_every_measured_metric(order):
     assert latency.protocol["runtime"] == "onnxruntime"
     assert latency.protocol["threads"] == 1
     assert latency.protocol["untrained"] is False
+    (calibration,) = measured.calibrations
+    assert calibration.latency_ms == latency.protocol["reference"]["latency_ms"]
     (exported,) = measured.files
     assert exported.path.suffix == ".onnx"
     assert exported.path.stat().st_size == measured.measurements["file_size_bytes"].mean
@@ -88,3 +92,28 @@ def test_a_trainer_without_the_runtime_keeps_the_weights_alone(order, monkeypatc
 def test_zeros_are_counted_in_the_trained_network(order):
     trained = perform(order("train"))
     assert trained.measurements["nonzero_weight_count"].mean == 4 * 8 + 8 + 8 + 1
+
+
+def test_an_optional_metric_is_measured_only_if_it_is_asked_for(order, monkeypatch):
+    asked = []
+
+    def figure(bench, metric, candidate, threads):
+        asked.append((metric, candidate.path.name, threads))
+        return OptionalFigure((4.0, 6.0), "by hand")
+
+    monkeypatch.setattr(InProcessBench, "optional_figure", figure)
+    without = perform(order("measure", untrained=True))
+    assert isinstance(without, StageCompleted), without
+    assert asked == []
+    assert without.measurements["latency_ms"].protocol["optional_metrics"] == {}
+
+    grant = order("measure", untrained=True).grant
+    metrics = ["latency_ms@rpi5", "energy_mj@rpi5"]
+    grant = grant.model_copy(update={"metrics": tuple(metrics), "target": "rpi5"})
+    found = perform(order("measure").model_copy(update={"grant": grant}))
+    assert isinstance(found, StageCompleted), found
+    assert asked == [("energy_mj", "network.onnx", 1)]
+    assert list(found.measurements) == metrics
+    energy = found.measurements["energy_mj@rpi5"]
+    assert (energy.mean, energy.sem, energy.n, energy.unit) == (5.0, 1.0, 2, "mJ")
+    assert energy.protocol["optional_metrics"] == {"energy_mj": "by hand"}

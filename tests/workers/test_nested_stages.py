@@ -15,6 +15,9 @@ from workers.stage_result import StageCompleted, StageFailed
 QUICK = {"min_pairs": 16, "relative_ci": 0.5, "time_limit_s": 1.0}
 
 
+MEASURED = tuple(metric.name for metric in MEASURED_METRICS)
+
+
 @pytest.fixture(autouse=True)
 def installed(stranger_package, monkeypatch):
     monkeypatch.syspath_prepend(str(stranger_package))
@@ -34,6 +37,7 @@ def order(tmp_path):
                 stage=kind,
                 stage_kind=kind,
                 measurement=QUICK,
+                metrics=("error", *MEASURED),
                 search_space={"name": "tiny-nested", "version": 1},
                 arm={"parameters": {"width": 16, "steps": 300, "gate": gate}},
             ),
@@ -64,7 +68,7 @@ def test_one_checkpoint_is_evaluated_under_each_value(order):
         assert isinstance(measured, StageCompleted), measured
         assert measured.measurements.keys() == {
             "error",
-            *(metric.name for metric in MEASURED_METRICS),
+            *MEASURED,
         }
         errors[gate] = measured.measurements["error"].mean
     assert errors[0.0] < errors[0.4] < errors[1.0]
@@ -81,3 +85,13 @@ def test_a_recipe_that_does_not_evaluate_what_it_declares_is_at_fault(order, mon
     assert isinstance(failed, StageFailed), failed
     assert failed.fault == "recipe"
     assert "has no evaluate()" in failed.message
+
+
+def test_a_later_target_gives_what_its_device_decides_alone(order):
+    weights = perform(order("train", 0.0)).files[0].path
+    on_board = order("measure", 0.0, weights)
+    names = ("latency_ms@rpi5", "peak_memory_bytes@rpi5")
+    grant = on_board.grant.model_copy(update={"target": "rpi5", "metrics": names})
+    measured = perform(on_board.model_copy(update={"grant": grant}))
+    assert isinstance(measured, StageCompleted), measured
+    assert tuple(measured.measurements) == names

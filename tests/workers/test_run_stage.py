@@ -44,6 +44,32 @@ def test_the_watcher_passes_the_end_of_the_work_on(tmp_path, work, exit_code):
     assert process.returncode == exit_code
 
 
+LEAVES_THINGS = """
+    import atexit, pathlib, sys, threading, time, types
+    def leave(name):
+        pathlib.Path(path, name).touch()
+    class Module:
+        def __del__(self, leave=leave):
+            leave("taken apart")
+    sys.modules["heavy"] = types.ModuleType("heavy")
+    sys.modules["heavy"].part = Module()
+    atexit.register(leave, "at exit")
+    threading.Thread(target=lambda: (time.sleep(0.3), leave("thread ended"))).start()
+    print("printed last", end="")
+"""
+
+
+@pytest.mark.parametrize(("after", "exit_code"), [("", 0), ("    sys.exit(5)", 5)])
+def test_what_was_to_be_done_at_the_end_is_done_and_no_more(tmp_path, after, exit_code):
+    command = stage_command(tmp_path, LEAVES_THINGS + after)
+    ended = subprocess.run(command, start_new_session=True, check=False, capture_output=True)
+    assert (ended.returncode, ended.stdout) == (exit_code, b"printed last")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"at exit", "thread ended"} <= left
+    # An error's end is Python's own, which takes the modules apart.
+    assert ("taken apart" in left) == (exit_code != 0)
+
+
 def test_a_process_that_lost_its_parent_before_it_looked_ends_at_once(tmp_path):
     command = stage_command(tmp_path, "import time; time.sleep(300)")
     command[-2] = "1"  # not its parent

@@ -102,6 +102,56 @@ def test_a_space_that_is_not_installed_is_not_the_recipes_fault(order):
     assert "version 1, not 2" in failed.message
 
 
+def broken_off(make, steps=20):
+    """The state that a training of 30 steps has left after `steps`, as its folder's `earlier`."""
+    made = make({"steps": steps}, training={"checkpoint_interval_s": 1e-9})
+    perform(made)
+    _, state = made.folder.newest_checkpoint()
+    return state.read_bytes()
+
+
+def test_training_goes_on_from_an_earlier_attempts_state(order, monkeypatch):
+    monkeypatch.setattr("search_spaces.arm.Arm.signature", "the same arm")  # but for its steps
+    whole = perform(order({"steps": 30}))
+    state = broken_off(order)
+    made = order({"steps": 30})
+    made.folder.earlier.write_bytes(state)
+    completed = perform(made)
+    assert made.folder.resumed.read_text() == "20"
+    assert completed.measurements == whole.measurements
+    points = [json.loads(line)["step"] for line in made.folder.curve.read_text().splitlines()]
+    assert points == list(range(1, 31))
+
+
+def test_another_arms_state_is_refused(order, capsys):
+    state = broken_off(order)
+    made = order({"steps": 30})
+    made.folder.earlier.write_bytes(state)
+    assert isinstance(perform(made), StageCompleted)
+    assert not made.folder.resumed.exists()
+    assert "refused, training starts anew. It is of another training" in capsys.readouterr().out
+
+
+def test_a_state_that_the_recipe_cannot_use_costs_only_the_state(order, monkeypatch, capsys):
+    monkeypatch.setattr("search_spaces.arm.Arm.signature", "the same arm")
+    whole = perform(order({"steps": 30}))
+    state = broken_off(order)
+    made = order({"steps": 30})
+    made.folder.earlier.write_bytes(state.replace(b"optimizer", b"0ptimizer"))
+    completed = perform(made)
+    assert "refused, training starts anew. The recipe cannot" in capsys.readouterr().out
+    assert completed.measurements == whole.measurements
+    points = [json.loads(line)["step"] for line in made.folder.curve.read_text().splitlines()]
+    assert points == list(range(1, 31))
+
+
+def test_without_an_interval_no_state_is_kept(order):
+    made = order(training={"checkpoint_interval_s": None})
+    made.folder.keep_flag.touch()
+    perform(made)
+    assert made.folder.newest_checkpoint() is None
+
+
 def test_training_beyond_its_wall_clock_fails_and_names_the_limit(order):
     failed = perform(
         order({"steps": 100_000, "step_s": 0.02}, training={"wall_clock_limit_s": 0.3})

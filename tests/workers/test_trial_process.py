@@ -58,8 +58,11 @@ def test_killing_twice_is_harmless(tmp_path):
         assert process.wait(1) == -signal.SIGKILL
 
 
-def test_the_stage_sees_its_threads_and_no_token(tmp_path):
-    environment = stage_environment({"ARCHFRONT_TOKEN": "secret", "HOME": "/home/a"}, threads=3)
+def test_the_stage_sees_its_threads_and_nothing_of_the_workers_own(tmp_path):
+    workers_own = dict.fromkeys(
+        ("ARCHFRONT_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"), "secret"
+    )
+    environment = stage_environment({**workers_own, "HOME": "/home/a"}, threads=3)
     assert "secret" not in environment.values()
     assert environment["HOME"] == "/home/a"
     assert environment["OMP_NUM_THREADS"] == "3"
@@ -90,3 +93,13 @@ def test_a_crash_is_the_machines_fault_and_shows_the_end_of_the_log(tmp_path):
     assert failed.detail.endswith("Fatal: late")
     assert len(failed.detail) <= 16_000
     assert "exit code 7" in crash(7, tmp_path / "no-log.txt").message
+
+
+def test_a_stage_sees_the_gpu_of_its_slot_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    command = [sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"]
+    for gpu, seen in (("MIG-4f2c", "MIG-4f2c"), (None, "0,1")):
+        log = tmp_path / f"{gpu}.log"
+        with TrialProcess(command, log, stage_environment(os.environ, 1, gpu)) as process:
+            assert process.wait(20) == 0
+        assert log.read_text().strip() == seen

@@ -23,7 +23,10 @@ def test_there_are_such_spaces():
 @pytest.mark.parametrize("name", DECLARED)
 def test_an_untrained_network_is_exported_like_the_trained_one(name, tmp_path):
     installed = installed_registry().find(name)
-    recipe = installed.load_recipe()
+    try:
+        recipe = installed.load_recipe()
+    except ModuleNotFoundError as missing:
+        pytest.skip(f"{name} cannot be trained here: {missing}")
     arm = sample_arm(installed.space.space, Random(5))
     context = TrainingContext(
         seed=1, cache_folder=tmp_path / "cache", work_folder=tmp_path, max_steps=2

@@ -77,8 +77,13 @@ class TinyRecipe:
         optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
         inputs = torch.randn(64, 4)
         steps = min(arm.parameters["steps"], context.max_steps or arm.parameters["steps"])
-        error = float("nan")
-        for step in range(1, steps + 1):
+        done, error = 0, float("nan")
+        with context.checkpoints.restoring() as state:
+            if state is not None:
+                network.load_state_dict(state["network"])
+                optimizer.load_state_dict(state["optimizer"])
+                done, error, inputs = state["done"], state["error"], state["inputs"]
+        for step in range(done + 1, steps + 1):
             optimizer.zero_grad()
             loss = (network(inputs) - inputs.sum(1, keepdim=True).sin()).square().mean()
             loss.backward()
@@ -87,6 +92,10 @@ class TinyRecipe:
             if arm.parameters["behaviour"] == "diverge" and step == 3:
                 error = float("inf")
             yield CurvePoint(step, {"error": error})
+            if context.checkpoints.is_due:
+                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"done": step, "error": error, "inputs": inputs}
+                context.checkpoints.save(step, state)
             time.sleep(arm.parameters["step_s"])
         name = "other" if arm.parameters["behaviour"] == "other_metric" else "error"
         value = float("nan") if arm.parameters["behaviour"] == "non_finite" else error
