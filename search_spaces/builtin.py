@@ -8,7 +8,11 @@ from typing import cast
 from search_spaces.recipe import Recipe
 from search_spaces.registry import InstalledSpace
 
-_FOLDERS = ("search_spaces.language.nlu_encoder",)
+_FOLDERS = (
+    "search_spaces.language.nlu_encoder",
+    "search_spaces.compression.two_four_sparsity",
+    "search_spaces.language.depth_pruned_llm",
+)
 
 
 def _load_recipe(folder: str) -> Recipe:

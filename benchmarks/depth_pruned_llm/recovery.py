@@ -1,0 +1,104 @@
+"""Prunes one model and recovers it, on given responses or on self-distilled ones.
+
+Each seed has a model, a fine-tuning set and tests of its own. On a seed all arms lose the same
+blocks, and see the same instructions in the same order for the same number of steps; they differ in
+the responses alone. The fine-tuning set is of one task of five; all five are tested, on letters
+that no training saw.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.arm import Arm
+from search_spaces.language.depth_pruned_llm.space import SEARCH_SPACE
+from search_spaces.language.depth_pruned_llm.training import DepthPrunedRecipe
+from search_spaces.language.depth_pruned_llm.world import (
+    choose_blocks,
+    load_world,
+    metrics_of,
+    pruned_copy,
+)
+from search_spaces.recipe import TrainedNetwork, TrainingContext
+
+SIZES = (100, 400, 1600)
+"""Exchanges in the fine-tuning set."""
+
+NOT_RECOVERED = "not recovered"
+ARMS = ("given", "self_distilled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network: `responses` says what it was fine-tuned on, `exchanges` on how many."""
+
+    seed: int
+    responses: str
+    exchanges: int = 0
+
+    @property
+    def name(self) -> str:
+        """Under which it is kept."""
+        return f"{self.responses}, {self.exchanges}, seed {self.seed}"
+
+    @property
+    def arm(self) -> Arm:
+        """The baseline of the search space but for what the case is about."""
+        given = dict(SEARCH_SPACE.baseline.parameters)
+        if self.responses != NOT_RECOVERED:
+            given |= {"responses": self.responses, "exchanges": self.exchanges}
+        return SEARCH_SPACE.space.canonical(given)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """figures: the space's metrics by name; notes: of the training; cpu_s: all it took here."""
+
+    figures: Mapping[str, float]
+    notes: Mapping[str, str | int | float | bool]
+    cpu_s: float
+
+
+def cases(seeds: Sequence[int]) -> Iterator[Case]:
+    """Both kinds of responses at the largest size on every seed, then at the others."""
+    for seed in seeds:
+        yield Case(seed, NOT_RECOVERED)
+        yield from (Case(seed, responses, max(SIZES)) for responses in ARMS)
+    for seed in seeds:
+        for exchanges in sorted(SIZES)[:-1]:
+            yield from (Case(seed, responses, exchanges) for responses in ARMS)
+
+
+def run(case: Case, cache_folder: Path, max_steps: int | None = None) -> Outcome:
+    """Works the case off; the unpruned model of a seed is brought up by its first case."""
+    started_s = time.process_time()
+    world = load_world(cache_folder, case.seed, max_steps)
+    if case.responses == NOT_RECOVERED:
+        removed = choose_blocks(world, case.arm)
+        figures = metrics_of(pruned_copy(world, removed), world)
+        notes: Mapping[str, str | int | float | bool] = {
+            "removed_blocks": ",".join(map(str, removed)),
+            "unpruned_accuracy": world.scores.accuracy().mean,
+        }
+    else:
+        trained = _trained(case, cache_folder, max_steps)
+        figures, notes = trained.metrics, trained.notes
+    return Outcome(
+        figures={name: estimate.mean for name, estimate in figures.items()},
+        notes=notes,
+        cpu_s=time.process_time() - started_s,
+    )
+
+
+def _trained(case: Case, cache_folder: Path, max_steps: int | None) -> TrainedNetwork:
+    with tempfile.TemporaryDirectory() as folder:
+        context = TrainingContext(case.seed, cache_folder, Path(folder), max_steps)
+        training = DepthPrunedRecipe(world_seed=case.seed).train(case.arm, context)
+        while True:
+            try:
+                next(training)
+            except StopIteration as end:
+                result: TrainedNetwork = end.value
+                return result

@@ -1,0 +1,1 @@
+"""Decoder blocks removed from a language model, its quality recovered by self-distilled data."""
