@@ -1,11 +1,11 @@
-"""`python -m benchmarks.asynchrony latency | idle | table`: see the package's README."""
+"""`python -m benchmarks.asynchrony latency | idle | heartbeats | table`: see README.md here."""
 
 import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.asynchrony import idle_share, lease_latency
+from benchmarks.asynchrony import heartbeats, idle_share, lease_latency
 from benchmarks.asynchrony.records import RESULTS, keep, write_table
 from benchmarks.asynchrony.served import DATABASES
 
@@ -24,8 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     idle.add_argument("--workers", type=int, default=8)
     idle.add_argument("--seconds", type=float, default=600.0)
     idle.add_argument("--strategy", default="auto")
-    for command in (latency, idle):
-        command.add_argument("--databases", nargs="+", choices=DATABASES, default=list(DATABASES))
+    beats = commands.add_parser("heartbeats", help="heartbeats of a thousand workers")
+    beats.add_argument("--workers", type=int, default=1_000)
+    beats.add_argument("--seconds", type=float, default=300.0)
+    beats.add_argument("--trial-seconds", type=float, default=300.0)
+    beats.add_argument("--kills", type=int, default=0, help="of the API process, meanwhile")
+    for command, databases in ((latency, DATABASES), (idle, DATABASES), (beats, ["postgresql"])):
+        command.add_argument("--databases", nargs="+", choices=DATABASES, default=list(databases))
         command.add_argument("--runs", type=int, default=3)
         command.add_argument("--folder", type=Path, help="for the databases; on a real disk")
         command.add_argument("--results", type=Path, default=RESULTS)
@@ -35,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_table()
     elif given.command == "latency":
         _latency(given)
+    elif given.command == "heartbeats":
+        _heartbeats(given)
     else:
         _idle(given)
 
@@ -55,6 +62,22 @@ def _idle(given: argparse.Namespace) -> None:
             run = idle_share.run(
                 kind, given.workers, given.seconds, strategy=given.strategy, folder=given.folder
             )
+            print(run, flush=True)
+            keep(run, given.results)
+            time.sleep(_REST_S)
+
+
+def _heartbeats(given: argparse.Namespace) -> None:
+    for _ in range(given.runs):
+        for kind in given.databases:
+            load = heartbeats.Load(
+                database=kind,
+                workers=given.workers,
+                seconds=given.seconds,
+                trial_s=given.trial_seconds,
+                kills=given.kills,
+            )
+            run = heartbeats.run(load, given.folder)
             print(run, flush=True)
             keep(run, given.results)
             time.sleep(_REST_S)

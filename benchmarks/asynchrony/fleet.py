@@ -11,6 +11,15 @@ from benchmarks.asynchrony.http_client import Connection
 from benchmarks.asynchrony.served import Served
 
 SPACE = "nlu_encoder"
+_PROFILE = {
+    "processor": "simulated",
+    "architecture": "none",
+    "cores": 1,
+    "system": "simulated",
+    "kernel": "none",
+    "governor": None,
+    "torch": None,
+}
 _LONG_POLL_S = 5.0
 
 
@@ -41,11 +50,16 @@ class SimulatedWorker:
     report_s: list[float] = field(default_factory=list)
     empty_claims: int = 0
 
-    async def claim(self, wait_s: float = _LONG_POLL_S) -> dict[str, Any] | None:
-        """The next lease, once there is one; None if none came within `wait_s`."""
+    async def claim(
+        self, wait_s: float = _LONG_POLL_S, key: str | None = None
+    ) -> dict[str, Any] | None:
+        """The next lease, once there is one; None if none came within `wait_s`.
+
+        key: as of `Connection.post`; with the same one the same lease comes again.
+        """
         asked_at = time.perf_counter()
         body = {"worker_id": self.worker_id, "wait_s": wait_s}
-        grant = await self.connection.post("/v1/leases", body)
+        grant = await self.connection.post("/v1/leases", body, key)
         if grant is None:
             self.empty_claims += 1
             return None
@@ -54,17 +68,19 @@ class SimulatedWorker:
         self.claims.append(Claim(asked_at, waited_s, is_new, grant["stage"], grant["trial_number"]))
         return grant
 
-    async def complete(self, grant: Mapping[str, Any]) -> None:
-        """Reports made-up results that depend smoothly on the arm."""
+    async def complete(self, grant: Mapping[str, Any], key: str | None = None) -> None:
+        """Reports made-up results that depend smoothly on the arm; key: of `Connection.post`."""
         started = time.perf_counter()
         body = {"epoch": grant["epoch"], "measurements": self._results(grant)}
-        await self.connection.post(f"/v1/leases/{grant['lease_id']}/complete", body)
+        await self.connection.post(f"/v1/leases/{grant['lease_id']}/complete", body, key)
         self.report_s.append(time.perf_counter() - started)
 
-    async def heartbeat(self, grant: Mapping[str, Any]) -> None:
-        """Renews the lease."""
+    async def heartbeat(
+        self, grant: Mapping[str, Any], curve: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Renews the lease and passes on points of the learning curve, as a worker does."""
         path = f"/v1/leases/{grant['lease_id']}/heartbeat"
-        await self.connection.post(path, {"epoch": grant["epoch"]})
+        await self.connection.post(path, {"epoch": grant["epoch"], "curve": list(curve)}, key="")
 
     @property
     def _first(self) -> str:
@@ -105,7 +121,14 @@ async def fleet(server: Served, experiment: Mapping[str, Any], count: int) -> li
                 "device": f"device-of-{name}",
                 "slots": 1,
                 "search_spaces": [space],
-                "runtimes": [spec["measurement"]["runtime"]],
+                "targets": [
+                    {
+                        "name": "this-host",
+                        "device": f"device-of-{name}",
+                        "profile": _PROFILE,
+                        "runtimes": {spec["measurement"]["runtime"]: "simulated"},
+                    }
+                ],
             },
         )
         if answer is None:

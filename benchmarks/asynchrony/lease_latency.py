@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.asynchrony.disk import syncs_of
 from benchmarks.asynchrony.fleet import (
     SimulatedWorker,
     create_experiment,
@@ -39,6 +40,7 @@ class LatencyRun:
     """One run: latencies of leases that began a new trial, in milliseconds, as clients saw them.
 
     server_ms: CPU time of the server process per request, claims and reports alike.
+    sync_p50_ms, sync_p99_ms, sync_worst_ms: of the disk alone, meanwhile (see `disk`).
     """
 
     database: str
@@ -50,6 +52,9 @@ class LatencyRun:
     worst_ms: float
     leases_per_s: float
     server_ms: float
+    sync_p50_ms: float
+    sync_p99_ms: float
+    sync_worst_ms: float
 
 
 def run(
@@ -60,11 +65,11 @@ def run(
         tempfile.TemporaryDirectory(prefix="archfront-", dir=folder) as name,
         served(kind, Path(name)) as server,
     ):
-        return asyncio.run(_measure(server, kind, load, workers, duration_s))
+        return asyncio.run(_measure(server, kind, load, workers, duration_s, Path(name)))
 
 
-async def _measure(
-    server: Served, kind: DatabaseKind, load: Load, count: int, duration_s: float
+async def _measure(  # noqa: PLR0917  (what `run` was asked for, in its order)
+    server: Served, kind: DatabaseKind, load: Load, count: int, duration_s: float, folder: Path
 ) -> LatencyRun:
     optimizer = {"strategy": "sobol", "pool_size": _POOL}
     experiment = await create_experiment(
@@ -78,15 +83,16 @@ async def _measure(
         worker.claims.clear()
         worker.report_s.clear()
     cpu_before, started = server.cpu_s(), time.perf_counter()
-    if load == "burst":
-        await _bursts(workers, started + duration_s, rng)
-    else:
-        end, pace = started + duration_s, _PACE[load]
-        await asyncio.gather(*(_work(worker, end, pace, rng) for worker in workers))
-    wall_s, cpu_s = time.perf_counter() - started, server.cpu_s() - cpu_before
+    with syncs_of(folder) as sync_ms:
+        if load == "burst":
+            await _bursts(workers, started + duration_s, rng)
+        else:
+            end, pace = started + duration_s, _PACE[load]
+            await asyncio.gather(*(_work(worker, end, pace, rng) for worker in workers))
+        wall_s, cpu_s = time.perf_counter() - started, server.cpu_s() - cpu_before
     for worker in workers:
         await worker.connection.close()
-    return _summary(kind, load, workers, wall_s, cpu_s)
+    return _summary(kind, load, workers, wall_s, cpu_s, sorted(sync_ms))
 
 
 async def _work(worker: SimulatedWorker, end: float, pace: float, rng: random.Random) -> None:
@@ -111,8 +117,13 @@ async def _bursts(workers: Sequence[SimulatedWorker], end: float, rng: random.Ra
         await asyncio.sleep(rng.uniform(0.5, 1.5))  # the pool fills up again
 
 
-def _summary(
-    kind: str, load: str, workers: Sequence[SimulatedWorker], wall_s: float, cpu_s: float
+def _summary(  # noqa: PLR0917  (what was measured, in its order)
+    kind: str,
+    load: str,
+    workers: Sequence[SimulatedWorker],
+    wall_s: float,
+    cpu_s: float,
+    sync_ms: Sequence[float],
 ) -> LatencyRun:
     claims = [claim for worker in workers for claim in worker.claims]
     fresh = sorted(1000 * claim.waited_s for claim in claims if claim.is_new)
@@ -127,6 +138,9 @@ def _summary(
         worst_ms=fresh[-1],
         leases_per_s=len(claims) / wall_s,
         server_ms=1000 * cpu_s / requests,
+        sync_p50_ms=percentile(sync_ms, 0.5),
+        sync_p99_ms=percentile(sync_ms, 0.99),
+        sync_worst_ms=sync_ms[-1],
     )
 
 

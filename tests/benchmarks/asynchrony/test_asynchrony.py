@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from benchmarks.asynchrony import idle_share, lease_latency
+from benchmarks.asynchrony import heartbeats, idle_share, lease_latency
 from benchmarks.asynchrony.fleet import SimulatedWorker
 from benchmarks.asynchrony.lease_latency import percentile
 from benchmarks.asynchrony.records import keep, text_of, write_table
@@ -25,6 +25,7 @@ def test_leases_come_from_a_warm_pool_and_are_counted(tmp_path: Path) -> None:
     assert run.leases >= 4
     assert 0 < run.p50_ms <= run.p99_ms <= run.worst_ms < 5_000
     assert run.server_ms > 0
+    assert 0 < run.sync_p50_ms <= run.sync_p99_ms <= run.sync_worst_ms
     results, table = tmp_path / "results.jsonl", tmp_path / "table.md"
     keep(run, results)
     keep(run, results)
@@ -43,6 +44,25 @@ def test_workers_are_hardly_idle_and_every_trial_is_accounted_for(tmp_path: Path
     keep(run, results)
     rows = text_of([json.loads(line) for line in results.read_text().splitlines()])
     assert f"| sqlite | sobol | 2 | 1 | {run.minutes:.3g} | {run.trials} |" in rows
+
+
+@pytest.mark.slow
+def test_no_lease_is_lost_while_the_server_is_killed_and_started_again(tmp_path: Path) -> None:
+    load = heartbeats.Load(
+        workers=50, seconds=8.0, trial_s=8.0, kills=1, pace=0.15
+    )  # leases of 9 s, beats every 2.25 s
+    run = heartbeats.run(load, tmp_path)
+    assert (run.lost, run.expired, run.broken) == (0, 0, 0)
+    assert run.away > 0  # the server was gone
+    assert run.heartbeats > 50
+    assert run.leases > 10
+    assert run.held > 25
+    assert 0 < run.p50_ms <= run.p99_ms <= run.worst_ms < 10_000
+    assert min(run.server_percent, run.database_percent, run.client_percent) > 0
+    results = tmp_path / "results.jsonl"
+    keep(run, results)
+    rows = text_of([json.loads(line) for line in results.read_text().splitlines()])
+    assert f"| postgresql | 50 | 8 | 1 | 1 | {run.heartbeats} |" in rows
 
 
 class TrainsOnce:
