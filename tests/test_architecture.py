@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-HEAVY = {"torch", "ax", "botorch", "onnxruntime", "executorch"}
+HEAVY = {"torch", "ax", "botorch", "ray", "submitit"}
+HEAVY |= {"ai_edge_litert", "executorch", "onnxruntime", "openvino"}  # runtimes
 SERVER_ONLY = {"fastapi", "starlette", "sqlalchemy", "alembic", "plotly", "matplotlib"}
 
 
