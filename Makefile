@@ -43,10 +43,11 @@ demo: $(VENV)/.installed-demo ## search the NLU space for real and show the fron
 	$(BIN)/archfront demo --folder $(DEMO_FOLDER) $(if $(FRESH),--fresh,)
 
 # pytest gives 5 where it was asked for no test: one of the two parts may be empty, not both;
-# and 2 where it was interrupted
+# and 2 where it was interrupted; a process of its own that died ends the run, where starting it anew
+# can leave the others waiting for ever
 test: $(VENV)/.installed-dev ## run every test, those that time something by themselves
 	@beside=0; alone=0; \
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m 'not alone' $(PYTEST_ARGS) || beside=$$?; \
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --max-worker-restart 0 -m 'not alone' $(PYTEST_ARGS) || beside=$$?; \
 	[ $$beside -ne 2 ] || exit 2; \
 	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || alone=$$?; \
 	case $$beside.$$alone in 0.0|0.5|5.0) ;; *) echo "tests failed: $$beside beside others, $$alone alone"; exit 1;; esac
