@@ -412,10 +412,10 @@ _SETTINGS = settings(
 @pytest.mark.slow
 def test_random_histories_on_sqlite(fresh_databases: FreshDatabases) -> None:
     machine = _machine_on(fresh_databases.sqlite_url)
-    run_state_machine_as_test(machine, settings=settings(_SETTINGS, max_examples=35))
+    run_state_machine_as_test(machine, settings=settings(_SETTINGS, max_examples=25))
 
 
 @pytest.mark.slow
 def test_random_histories_on_postgresql(fresh_databases: FreshDatabases) -> None:
     machine = _machine_on(fresh_databases.postgresql_url)
-    run_state_machine_as_test(machine, settings=settings(_SETTINGS, max_examples=10))
+    run_state_machine_as_test(machine, settings=settings(_SETTINGS, max_examples=8))
