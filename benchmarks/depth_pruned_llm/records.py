@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +12,17 @@ from statistics import median
 from typing import Any
 
 from benchmarks.depth_pruned_llm import recovery
-from benchmarks.depth_pruned_llm.recovery import ARMS, NOT_RECOVERED, SIZES, Case, Outcome
+from benchmarks.depth_pruned_llm.recovery import (
+    ARMS,
+    LARGEST,
+    NOT_RECOVERED,
+    RATES,
+    SIZES,
+    Case,
+    Outcome,
+)
 from benchmarks.source_commit import commit_of
+from search_spaces.language.depth_pruned_llm.network import BLOCKS
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 TABLE = Path(__file__).with_name("README.md")
@@ -60,12 +69,31 @@ def write_table(results: Path = RESULTS, table: Path = TABLE) -> None:
     table.write_text(text_of(kept(results)), encoding="utf-8")
 
 
-def _of(lines: Sequence[Line], responses: str, exchanges: int) -> dict[int, Line]:
+@dataclass(frozen=True)
+class Setting:
+    """What both kinds of responses are compared at: exchanges in the set, and the learning rate."""
+
+    exchanges: int
+    learning_rate: float = RATES[0]
+
+    @property
+    def label(self) -> str:
+        """Its two cells of a table."""
+        return f"{self.exchanges} | {self.learning_rate:g}"
+
+
+SETTINGS = (*map(Setting, SIZES), *(Setting(LARGEST, rate) for rate in RATES[1:]))
+_BARE = Setting(0)
+
+
+def _of(lines: Sequence[Line], responses: str, setting: Setting) -> dict[int, Line]:
     """By seed."""
+    wanted = (responses, setting.exchanges, setting.learning_rate)
     return {
         line["case"]["seed"]: line
         for line in lines
-        if (line["case"]["responses"], line["case"]["exchanges"]) == (responses, exchanges)
+        if tuple(line["case"][name] for name in ("responses", "exchanges", "learning_rate"))
+        == wanted
     }
 
 
@@ -80,8 +108,8 @@ def _figure(name: str, scale: float = 1.0) -> Callable[[Line], float]:
 _recovery = _figure("accuracy_recovery")
 
 
-def _row(lines: Sequence[Line], responses: str, exchanges: int) -> str:
-    found = list(_of(lines, responses, exchanges).values())
+def _row(lines: Sequence[Line], responses: str, setting: Setting) -> str:
+    found = list(_of(lines, responses, setting).values())
     columns = (
         (_recovery, ".1f"),
         (_figure("tuned_accuracy", 100), ".0f"),
@@ -89,23 +117,23 @@ def _row(lines: Sequence[Line], responses: str, exchanges: int) -> str:
         (_figure("acceptance_rate", 100), ".0f"),
         (_figure("perplexity"), ".2f"),
     )
-    cells = [_LABELS[responses], str(exchanges or "")]
+    cells = [_LABELS[responses], "| " if setting == _BARE else setting.label]
     cells += [_spread([of(line) for line in found], form) for of, form in columns]
     return f"| {' | '.join(cells)} |"
 
 
-def wins(lines: Sequence[Line], figure: Callable[[Line], float], exchanges: int) -> list[float]:
+def wins(lines: Sequence[Line], figure: Callable[[Line], float], setting: Setting) -> list[float]:
     """By how much self-distilled responses exceed given ones, on each seed that has both."""
-    given, own = (_of(lines, arm, exchanges) for arm in ARMS)
+    given, own = (_of(lines, arm, setting) for arm in ARMS)
     return [figure(own[seed]) - figure(given[seed]) for seed in sorted(given.keys() & own.keys())]
 
 
-def _paired(lines: Sequence[Line], exchanges: int) -> str:
-    recovered = wins(lines, _recovery, exchanges)
-    forgotten = wins(lines, _figure("forgetting", 100), exchanges)
+def _paired(lines: Sequence[Line], setting: Setting) -> str:
+    recovered = wins(lines, _recovery, setting)
+    forgotten = wins(lines, _figure("forgetting", 100), setting)
     better, kept_more = sum(one > 0 for one in recovered), sum(one < 0 for one in forgotten)
     cells = [
-        str(exchanges),
+        setting.label,
         _spread(recovered, "+.1f"),
         f"{better} of {len(recovered)}",
         _spread(forgotten, "+.1f"),
@@ -120,19 +148,19 @@ def text_of(lines: Sequence[Line]) -> str:
     first, *rest = (recovery.__doc__ or "").strip().splitlines()
     versions = ", ".join(f"{name} {number}" for name, number in last["versions"].items())
     arm = {**last["case"]["arm"]}
-    for name in ("responses", "exchanges"):
+    for name in ("responses", "exchanges", "learning_rate"):
         arm.pop(name)
-    largest = max(SIZES)
-    pruned = list(_of(lines, NOT_RECOVERED, 0).values())
+    pruned = list(_of(lines, NOT_RECOVERED, _BARE).values())
     unpruned = [100 * float(line["outcome"]["notes"]["unpruned_accuracy"]) for line in pruned]
     accepted = [
-        100 * line["outcome"]["notes"]["responses_accepted"] / largest
-        for line in _of(lines, "self_distilled", largest).values()
+        100 * line["outcome"]["notes"]["responses_accepted"] / LARGEST
+        for line in _of(lines, "self_distilled", Setting(LARGEST)).values()
     ]
     papers = []
     for name in ARMS:
-        here = _spread([_recovery(line) for line in _of(lines, name, largest).values()], ".1f")
-        papers.append(f"| {_LABELS[name]} | {here} | {_PAPER[name]} |")
+        found = (_of(lines, name, Setting(LARGEST, rate)).values() for rate in RATES)
+        here = [_spread([_recovery(line) for line in of], ".1f") if of else "" for of in found]
+        papers.append(f"| {_LABELS[name]} | {' | '.join(here)} | {_PAPER[name]} |")
     seconds = sum(float(line["outcome"]["cpu_s"]) for line in lines)
     seeds = sorted({line["case"]["seed"] for line in lines})
     return _PAGE.format(
@@ -141,10 +169,13 @@ def text_of(lines: Sequence[Line]) -> str:
         papers="\n".join(papers),
         rows="\n".join(
             _row(lines, *one)
-            for one in [(NOT_RECOVERED, 0), *((name, size) for size in SIZES for name in ARMS)]
+            for one in [(NOT_RECOVERED, _BARE), *((name, at) for at in SETTINGS for name in ARMS)]
             if _of(lines, *one)
         ),
-        paired="\n".join(_paired(lines, size) for size in SIZES if _of(lines, ARMS[1], size)),
+        paired="\n".join(_paired(lines, at) for at in SETTINGS if _of(lines, ARMS[1], at)),
+        rates=" | ".join(f"recovery %, rate {rate:g}" for rate in RATES),
+        ruled="---|" * len(RATES),
+        last_block=BLOCKS - 1,
         unpruned=_spread(unpruned, ".1f"),
         accepted=_spread(accepted, ".1f"),
         blocks="; ".join(str(line["outcome"]["notes"]["removed_blocks"]) for line in pruned),
@@ -169,32 +200,33 @@ Written by `python -m benchmarks.depth_pruned_llm table` from `results.jsonl`;
 Recovery is the mean accuracy over all tasks in per cent of the unpruned model's. Median over the
 seeds {seeds}, with the least and the largest.
 
-| fine-tuned on | recovery %, here | recovery %, the paper |
-|---|---|---|
+| fine-tuned on | {rates} | the paper |
+|---|{ruled}---|
 {papers}
 
 The paper's figures are of Llama-3.1-8B Instruct without 6 of its 32 blocks, over six benchmarks of
-the OpenLLM Leaderboard v1; those here of a model of 0.4 million weights on five synthetic tasks.
+the OpenLLM Leaderboard v1; those here of a model of 0.3 million weights on five synthetic tasks.
 What compares is the order and who forgets, not the height.
 
-| | exchanges | recovery % | accuracy on the tuned task % | forgotten of the others, points | \
-drafts accepted % | perplexity |
-|---|---|---|---|---|---|---|
+| | exchanges | rate | recovery % | accuracy on the tuned task % | \
+forgotten of the others, points | drafts accepted % | perplexity |
+|---|---|---|---|---|---|---|---|
 {rows}
 
 Self-distilled against given responses, seed by seed:
 
-| exchanges | recovery, points | better | forgotten, points | forgets less |
-|---|---|---|---|---|
+| exchanges | rate | recovery, points | better | forgotten, points | forgets less |
+|---|---|---|---|---|---|
 {paired}
 
 - The unpruned models' mean accuracy is {unpruned} %; of the responses that they wrote
   {accepted} % held the right answer and were taken, the others stayed as given.
-- Blocks removed of 0 to 7, seed by seed: {blocks}.
+- Blocks removed of 0 to {last_block}, seed by seed: {blocks}.
 - `exchanges` is the size of the fine-tuning set; all sizes are trained for the same steps.
 - Drafts: the network drafts four tokens at a time for the unpruned model, greedy decoding.
 
 ## Protocol
-{arm}. Chosen on other seeds than those shown. One thread; {machine}; {versions}; the search space
+{arm}. Settings were chosen on other seeds than those shown, the rates so that neither kind of
+responses is shown at the other's best alone. One thread; {machine}; {versions}; the search space
 at {commits}; {minutes} CPU minutes in all.
 """

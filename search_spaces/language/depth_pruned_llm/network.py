@@ -15,7 +15,7 @@ from search_spaces.language.depth_pruned_llm.chat_tasks import END, PAD, vocabul
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-BLOCKS = 8
+BLOCKS = 6
 """Of the unpruned model."""
 
 _WIDTH, _HEADS, _FFN_WIDTH = 64, 4, 192

@@ -50,7 +50,7 @@ _BASELINE = Arm(
         "tuning": "lora",
         "lora_rank": 8,
         "lora_alpha_ratio": 2,
-        "learning_rate": 1e-3,
+        "learning_rate": 3e-4,
         "warmup_share": 0.1,
         "batch_size": 32,
     }

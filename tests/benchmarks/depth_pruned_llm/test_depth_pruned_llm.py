@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.depth_pruned_llm.__main__ import main
-from benchmarks.depth_pruned_llm.records import keep, kept, text_of, wins
+from benchmarks.depth_pruned_llm.records import SETTINGS, Setting, keep, kept, text_of, wins
 from benchmarks.depth_pruned_llm.recovery import ARMS, NOT_RECOVERED, SIZES, Case, Outcome, cases
 
 OUTCOME = Outcome(
@@ -22,13 +22,14 @@ OUTCOME = Outcome(
 
 def test_arms_of_a_seed_differ_in_what_the_case_names():
     found = list(cases([7]))
-    assert len({case.name for case in found}) == len(found) == 1 + 2 * len(SIZES)
+    assert len({case.name for case in found}) == len(found) == 1 + 2 * len(SETTINGS)
     for case in found:
         if case.responses == NOT_RECOVERED:
             continue
         given = dict(case.arm.parameters)
         assert given.pop("responses") == case.responses
         assert given.pop("exchanges") == case.exchanges
+        assert given.pop("learning_rate") == case.learning_rate
         baseline = dict(found[0].arm.parameters)
         assert given == {name: baseline[name] for name in given}
 
@@ -45,9 +46,12 @@ def lines(tmp_path, monkeypatch):
 
 def test_the_page_tells_medians_spreads_and_who_won(lines):
     page = text_of(lines)
-    assert "| self-distilled responses (SDD) | 85.0 (77.0 to 86.0) | 91.2 |" in page
-    assert "| given responses (SFT) | 81.0 (80.0 to 82.0) | 81.7 |" in page
-    assert "| 1600 | +5.0 (-5.0 to +5.0) | 2 of 3 |" in page
+    assert (
+        "| self-distilled responses (SDD) | 85.0 (77.0 to 86.0) | 85.0 (77.0 to 86.0) | 91.2 |"
+        in page
+    )
+    assert "| given responses (SFT) | 81.0 (80.0 to 82.0) | 81.0 (80.0 to 82.0) | 81.7 |" in page
+    assert "| 1600 | 0.0003 | +5.0 (-5.0 to +5.0) | 2 of 3 |" in page
     assert "93.8 (93.8 to 93.8) % held the right answer" in page
 
 
@@ -55,9 +59,10 @@ def test_arms_are_compared_seed_by_seed(lines):
     def recovery(line):
         return line["outcome"]["figures"]["accuracy_recovery"]
 
-    assert wins(lines, recovery, SIZES[0]) == pytest.approx([5.0, 5.0, -5.0])
-    without = [line for line in lines if line["case"]["name"] != f"given, {SIZES[0]}, seed 1"]
-    assert wins(without, recovery, SIZES[0]) == pytest.approx([5.0, -5.0])
+    at = Setting(SIZES[0])
+    assert wins(lines, recovery, at) == pytest.approx([5.0, 5.0, -5.0])
+    without = [line for line in lines if line["case"]["name"] != "given, 100, 0.0001, seed 1"]
+    assert wins(without, recovery, at) == pytest.approx([5.0, -5.0])
 
 
 def test_what_is_kept_is_not_run_again(tmp_path, monkeypatch):
@@ -73,7 +78,7 @@ def test_what_is_kept_is_not_run_again(tmp_path, monkeypatch):
     keep(Case(0, ARMS[1], SIZES[0]), OUTCOME, results)
     arguments = ["run", "--seeds", "0", "--results", str(results), "--cache", str(tmp_path)]
     main(arguments)
-    assert len(ran) == 2 * len(SIZES) - 1
+    assert len(ran) == 2 * len(SETTINGS) - 1
     main(arguments)
-    assert len(ran) == 2 * len(SIZES) - 1
-    assert len({json.dumps(line["case"]) for line in kept(results)}) == 1 + 2 * len(SIZES)
+    assert len(ran) == 2 * len(SETTINGS) - 1
+    assert len({json.dumps(line["case"]) for line in kept(results)}) == 1 + 2 * len(SETTINGS)
