@@ -37,8 +37,9 @@ def clock() -> FakeClock:
 class FreshDatabases:
     """Gives URLs of empty databases that are migrated already: it is done once for each kind.
 
-    SQLite: a copy for each test, in memory where the machine lets files be there. PostgreSQL: one server and one database for all, emptied for
-    each test, since creating one takes seconds on a busy machine.
+    SQLite: a copy for each test, in memory where the machine lets files be there. PostgreSQL: one
+    server and one database for all, emptied for each test, since creating one takes seconds on a
+    busy machine.
     """
 
     def __init__(self, folder: Path) -> None:
