@@ -17,7 +17,7 @@ class Exchange:
 
 
 class Chat(Protocol):
-    """How exchanges are put to one model, and how an answer is read out of a response."""
+    """How exchanges are put to one model, and whether a response is right."""
 
     def ask(self, exchange: Exchange) -> str:
         """The prompt up to where the response begins."""
@@ -27,6 +27,6 @@ class Chat(Protocol):
         """The prompt that shows the response too and asks for the same in the model's own words."""
         ...
 
-    def answer_in(self, response: str) -> str | None:
-        """The answer proper, comparable by `==`; None if the response holds none."""
+    def is_right(self, exchange: Exchange, response: str) -> bool | None:
+        """Whether the response holds the answer of the given one; None if it holds none at all."""
         ...

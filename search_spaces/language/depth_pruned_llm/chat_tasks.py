@@ -62,6 +62,11 @@ class LetterChat:
         """The same with the given response after `<reference>`."""
         return f"{_USER} {exchange.instruction} {_REFERENCE} {exchange.response} {_ASSISTANT}"
 
+    def is_right(self, exchange: Exchange, response: str) -> bool | None:
+        """Whether both end in the same letters, whatever their wording."""
+        answer = self.answer_in(response)
+        return None if answer is None else answer == self.answer_in(exchange.response)
+
     def answer_in(self, response: str) -> str | None:
         """The letters after the last mark, if nothing but letters follows it."""
         _, mark, rest = response.rpartition(_MARK)

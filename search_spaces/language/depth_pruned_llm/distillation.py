@@ -7,7 +7,7 @@
     arXiv 2402.13669: the prompt that shows the response, and the fall-back to it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,9 +38,7 @@ class DistillationStatistics:
 
 
 def choose_responses(
-    exchanges: Sequence[Exchange],
-    rewritten: Sequence[str],
-    answer_in: Callable[[str], str | None],
+    chat: Chat, exchanges: Sequence[Exchange], rewritten: Sequence[str]
 ) -> tuple[list[Exchange], DistillationStatistics]:
     """Each exchange with the model's own response where that is right, else as it was.
 
@@ -49,10 +47,9 @@ def choose_responses(
     chosen: list[Exchange] = []
     accepted = unanswered = 0
     for exchange, response in zip(exchanges, rewritten, strict=True):
-        answer = answer_in(response)
-        is_right = answer is not None and answer == answer_in(exchange.response)
-        accepted += is_right
-        unanswered += answer is None
+        is_right = chat.is_right(exchange, response)
+        accepted += bool(is_right)
+        unanswered += is_right is None
         chosen.append(replace(exchange, response=response) if is_right else exchange)
     wrong = len(exchanges) - accepted - unanswered
     return chosen, DistillationStatistics(accepted, wrong, unanswered)
@@ -68,4 +65,4 @@ def self_distil(
     """The exchanges as the unpruned model rewrites them, and what became of its responses."""
     prompts = [chat.ask_to_rewrite(exchange) for exchange in exchanges]
     rewritten = respond(unpruned, tokenizer, prompts, max_new_tokens)
-    return choose_responses(exchanges, rewritten, chat.answer_in)
+    return choose_responses(chat, exchanges, rewritten)

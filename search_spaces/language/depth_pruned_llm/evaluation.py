@@ -77,8 +77,7 @@ def score(
     responses = respond(network, tokenizer, prompts, max_new_tokens, batch_size=len(prompts))
     right = {exchange.task: 0 for exchange in exchanges}
     for exchange, response in zip(exchanges, responses, strict=True):
-        answer = chat.answer_in(response)
-        right[exchange.task] += answer is not None and answer == chat.answer_in(exchange.response)
+        right[exchange.task] += bool(chat.is_right(exchange, response))
     batch = padded(tokenize_exchanges(tokenizer, chat, exchanges), tokenizer.pad_token_id)
     scores = network(input_ids=batch.tokens, use_cache=False).logits
     loss = response_loss(scores.double(), batch.labels)

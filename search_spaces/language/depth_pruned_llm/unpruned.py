@@ -34,7 +34,7 @@ _BATCH = 32
 _PEAK_RATE = 2e-3
 _WEIGHT_DECAY = 0.01
 _STEPS_PER_REWRITING = 4  # in every fourth the model is shown a response, and answers in its way
-_FORMAT = 1  # rises when the model, its data or its training change
+_FORMAT = 2  # rises when the model, its data or its training change
 
 
 def lesson(step: int, seed: int) -> tuple[list[str], list[str]]:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces.language.depth_pruned_llm.chat import Exchange
 from search_spaces.language.depth_pruned_llm.chat_tasks import (
     LENGTHS,
     LETTERS,
@@ -89,3 +90,11 @@ def test_a_larger_set_begins_with_the_smaller_and_is_of_one_task():
     assert larger[:15] == fine_tuning_set(15, seed=1)
     assert larger != fine_tuning_set(40, seed=2)
     assert {exchange.task for exchange in larger} == {TUNED_TASK}
+
+
+@pytest.mark.parametrize(
+    ("response", "is_right"), [("well : b a", True), ("sure : a b", False), ("sure", None)]
+)
+def test_a_response_is_right_by_its_letters_alone(response, is_right):
+    exchange = Exchange("reverse", "reverse a b", "so we get : b a")
+    assert CHAT.is_right(exchange, response) is is_right

@@ -19,7 +19,7 @@ RESPONSES = st.sampled_from(["sure : a b", "well : a b", "sure : b a", "sure", "
 def test_whatever_the_model_writes_every_answer_stays_right(pairs):
     given_ones = [Exchange("copy", "copy", response) for response, _ in pairs]
     rewritten = [response for _, response in pairs]
-    chosen, statistics = choose_responses(given_ones, rewritten, CHAT.answer_in)
+    chosen, statistics = choose_responses(CHAT, given_ones, rewritten)
     accepted = 0
     for before, own, after in zip(given_ones, rewritten, chosen, strict=True):
         assert CHAT.answer_in(after.response) == CHAT.answer_in(before.response)
@@ -34,7 +34,7 @@ def test_whatever_the_model_writes_every_answer_stays_right(pairs):
 def test_each_kind_is_counted():
     exchanges = fine_tuning_set(3, seed=0)
     right = own_way("reverse", "".join(exchanges[0].instruction.split()[1:])).response
-    chosen, statistics = choose_responses(exchanges, [right, "sure : a", "sure"], CHAT.answer_in)
+    chosen, statistics = choose_responses(CHAT, exchanges, [right, "sure : a", "sure"])
     assert [one.response for one in chosen] == [right, exchanges[1].response, exchanges[2].response]
     assert statistics == DistillationStatistics(accepted=1, wrong=1, unanswered=1)
     assert statistics.acceptance_rate == pytest.approx(1 / 3)
