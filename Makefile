@@ -52,7 +52,7 @@ test: export MKL_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 test: $(VENV)/.installed-dev ## run every test, those that time something by themselves
 	@beside=0; alone=0; \
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --max-worker-restart 0 -m 'not alone' $(PYTEST_ARGS) || beside=$$?; \
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not alone' $(PYTEST_ARGS) || beside=$$?; \
 	[ $$beside -ne 2 ] || exit 2; \
 	$(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || alone=$$?; \
 	case $$beside.$$alone in 0.0|0.5|5.0) ;; *) echo "tests failed: $$beside beside others, $$alone alone"; exit 1;; esac
