@@ -2,6 +2,7 @@
 
 import time
 
+import psutil
 import pytest
 
 from service.domain.errors import (
@@ -55,11 +56,14 @@ def test_a_lease_without_renewal_ends_before_the_server_would_give_it_away(
 
 
 def stages(mark):
-    return [
-        process
-        for process in processes_with("ARCHFRONT_TEST_RUN", mark)
-        if any("quick_stage.py" in argument for argument in process.cmdline())
-    ]
+    return [one for one in processes_with("ARCHFRONT_TEST_RUN", mark) if is_stage(one)]
+
+
+def is_stage(process):
+    try:
+        return any("quick_stage.py" in argument for argument in process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended since it was found
+        return False
 
 
 def test_training_goes_on_while_the_server_is_down(server, worker):

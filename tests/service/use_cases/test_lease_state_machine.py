@@ -156,7 +156,9 @@ class LeaseMachine(RuleBasedStateMachine):
         room = self.model.room()
         with self.database.read() as connection:
             request = suggestion_request(connection, self.experiment_id)
-        assert (request.count if request else 0) == room
+        # Once results teach the model, it is also asked about candidates that stand there already.
+        lacking = request.count - len(request.replaceable) if request else 0
+        assert lacking == room
         self.width += count
         suggestions = [suggestion(self.width - i) for i in range(count)]
         with self.database.write() as connection:
@@ -405,7 +407,7 @@ _SETTINGS = settings(
     derandomize=True,
     stateful_step_count=50,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate, Phase.shrink],
+    phases=[Phase.generate],  # shrinking a history takes longer than a test may
 )
 
 

@@ -149,7 +149,7 @@ def _exports() -> Iterator[tuple[RuntimeName, Precision, str]]:
                 yield name, precision, case
 
 
-@pytest.mark.parametrize(("name", "precision", "case"), _exports())
+@pytest.mark.parametrize(("name", "precision", "case"), list(_exports()))
 def test_the_exported_network_answers_as_torch_does(
     name: RuntimeName, precision: Precision, case: str, tmp_path: Path
 ) -> None:
