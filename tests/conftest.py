@@ -160,7 +160,12 @@ def clocked_database(database_url: str, clock: FakeClock) -> Iterator[Database]:
     database.dispose()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with a slow test come first: no process is left with one when the others are done."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes, files with a slow test come first.
+
+    No process is then left with one when the others are done.
+    """
+    if not hasattr(config, "workerinput"):
+        return
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
