@@ -1,4 +1,4 @@
-"""`python -m benchmarks.measurement scatter | equal | order | all | table`: see results.md."""
+"""`python -m benchmarks.measurement equal`, or another figure, `all` or `table`: see results.md."""
 
 import argparse
 import tempfile
@@ -14,6 +14,7 @@ from benchmarks.measurement.records import RESULTS, keep, write_table
 _FIGURES = {
     "scatter": (figures.scatter, figures.SCATTER_PROCESSES, 20.0),
     "equal": (figures.equal, figures.EQUAL_PAIRS, 10.0),
+    "equal_small": (figures.equal_small, figures.EQUAL_PAIRS, 10.0),
     "order": (figures.order, networks.NLU_COUNT, 10.0),
 }
 """What is taken, how often, and how many seconds each measurement may last."""

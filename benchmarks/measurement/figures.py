@@ -3,8 +3,10 @@
 `scatter`: one network of some 5 ms in fresh processes, while a second process loads the cores; the
 coefficient of variation of the median pair ratio beside that of the plain mean over 100 runs, taken
 in the same processes.
-`equal`: two files of one network, measured in turn in fresh processes; of how many pairs of figures
-the 95 % interval of the difference covers 0: by Student's t, from both figures' own errors.
+`equal`: two files of that network, measured in turn in fresh processes; of how many pairs of
+figures the 95 % interval of the difference covers 0: by Student's t, from both figures' own errors.
+Its weights' 28 MB do not fit into a core's own caches; `equal_small` is the same of one whose
+1.6 MB do.
 `order`: twelve encoders of the search space `nlu_encoder` by latency, in two independent passes,
 each in an order of its own; Kendall's tau between them.
 """
@@ -56,9 +58,22 @@ def scatter(folder: Path, progress: Progress, count: int, time_limit_s: float, s
 
 def equal(folder: Path, progress: Progress, count: int, time_limit_s: float, seed: int) -> Run:
     """How often the interval of the difference covers 0; bar: 18 of 20."""
-    one = networks.export_encoder(folder)
+    return _equal("encoder", folder, progress, count, time_limit_s=time_limit_s, seed=seed)
+
+
+def equal_small(
+    folder: Path, progress: Progress, count: int, time_limit_s: float, seed: int
+) -> Run:
+    """The same of a network that fits into a core's own caches."""
+    return _equal("encoder-small", folder, progress, count, time_limit_s=time_limit_s, seed=seed)
+
+
+def _equal(
+    name: str, folder: Path, progress: Progress, count: int, *, time_limit_s: float, seed: int
+) -> Run:
+    one = networks.export_encoder(folder, name)
     reference = networks.export_reference(one, folder)
-    other = folder / "encoder-again"
+    other = folder / f"{name}-again"
     shutil.copytree(one, other, dirs_exist_ok=True)
     runs = []
     covered = 0

@@ -25,7 +25,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(small, tmp_path / "encoder")
     shutil.copytree(small, tmp_path / SMALL.name)
-    monkeypatch.setattr(networks, "export_encoder", lambda folder: folder / "encoder")
+    monkeypatch.setattr(networks, "export_encoder", lambda folder, name="encoder": folder / name)
     return tmp_path
 
 
@@ -83,14 +83,18 @@ def test_every_figure_kept_has_a_row(tmp_path: Path) -> None:
         "met": True,
         "passes": [[one], [noisy]],
     }
-    for name, result in {"scatter": scatter, "equal": equal, "order": order}.items():
+    kept = {"scatter": scatter, "equal": equal, "equal_small": equal, "order": order}
+    for name, result in kept.items():
         keep(name, settings, result, results)
     lines = [json.loads(line) for line in results.read_text().splitlines()]
-    assert [line["figure"] for line in lines] == ["scatter", "equal", "order"]
+    assert [line["figure"] for line in lines] == [*kept]
     assert lines[0]["versions"].keys() == {"onnxruntime", "numpy", "torch"}
     assert lines[0]["settings"]["seed"] == 3
     write_table(results, table)
     rows = [line for line in table.read_text().splitlines() if line.startswith("| ")]
     assert any(row.startswith("| 2 | 20.0 | 1.23 | 42.5 | 10.2 |") for row in rows)
-    assert any("17 of 20" in row and "**no**" in row for row in rows)
+    for size in ("28 MB", "1.6 MB"):
+        assert any(
+            row.startswith(f"| {size} | 20.0 | 17 of 20 |") and "**no**" in row for row in rows
+        )
     assert any("| 0.970 | 0.30 | 1 of 2 |" in row for row in rows)
