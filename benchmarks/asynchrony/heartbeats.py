@@ -7,8 +7,8 @@ half as long or half as long again. The workers start one after another, within 
 trial's time and at least half a minute; what counts comes after that.
 
 A latency runs from sending the request to having read the answer. Server, database, suggester
-and the simulation share the machine, and the simulation, one thread, is at times late itself:
-`client lag` says how late, and is contained in the latencies.
+and the simulation share the machine, and the simulation, one thread, is at times late itself: by
+as much as `client lag` says, which is contained in the latencies.
 A lease is lost if the server no longer knows it, or has let it expire, although its worker beats
 for it.
 """
