@@ -44,7 +44,7 @@ demo: $(VENV)/.installed-demo ## search the NLU space for real and show the fron
 
 # pytest gives 5 where it was asked for no test: one of the two parts may be empty, not both;
 # and 2 where it was interrupted; a process of its own that died ends the run, where starting it anew
-# can leave the others waiting for ever
+# can leave the others waiting for ever.
 # One thread for each process: two of a library's own threads take ten times as long where the cores
 # are taken.
 test: export OMP_NUM_THREADS = 1

@@ -36,6 +36,7 @@ def keep(case: Case, outcome: Outcome, results: Path = RESULTS) -> None:
     """Adds the network with the source's commit, the versions, the machine and its load."""
     line = {
         "commit": commit_of("benchmarks/smollm2"),
+        "library_commit": commit_of("search_spaces/language/depth_pruned_llm"),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "load": round(os.getloadavg()[0], 1),
@@ -157,7 +158,7 @@ def text_of(lines: Sequence[Line]) -> str:
         rank=recovery.RANK,
         machine=last["machine"],
         versions=versions,
-        commits=", ".join(sorted({str(line["commit"]) for line in lines})),
+        commits=", ".join(sorted({f"{line['commit']}/{line['library_commit']}" for line in lines})),
         minutes=f"{minutes:.0f}",
     )
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -38,7 +38,11 @@ from search_spaces.language.depth_pruned_llm.fine_tuning import (
     tokenize_exchanges,
 )
 from search_spaces.language.depth_pruned_llm.generation import respond
-from search_spaces.language.depth_pruned_llm.importance import blocks_to_remove, border_states
+from search_spaces.language.depth_pruned_llm.importance import (
+    BlockCriterion,
+    blocks_to_remove,
+    border_states,
+)
 from search_spaces.language.depth_pruned_llm.lora import merged, with_adapters
 
 REMOVED = (4, 6)
@@ -58,7 +62,7 @@ class Case:
     """
 
     removed: int
-    chosen_by: str = "angular"
+    chosen_by: BlockCriterion | Literal["random"] = "angular"
     responses: str = ""
     seed: int = 0
 
@@ -81,7 +85,8 @@ def cases(seeds: Sequence[int]) -> Iterator[Case]:
     """The unpruned model, what each way of choosing blocks leaves, then the recoveries."""
     yield Case(0)
     for removed in REMOVED:
-        yield from (Case(removed, criterion) for criterion in ("angular", "block_influence"))
+        yield Case(removed, "angular")
+        yield Case(removed, "block_influence")
         yield from (Case(removed, "random", seed=draw) for draw in range(RANDOM_DRAWS))
     for seed in seeds:
         yield from (Case(RECOVERED, responses=arm, seed=seed) for arm in ARMS)
@@ -127,7 +132,7 @@ def removed_by(case: Case, given: Given) -> tuple[int, ...]:
     if case.chosen_by == "random":
         blocks = range(len(decoder_blocks(given.network)))
         return tuple(sorted(Random(case.seed).sample(blocks, case.removed)))
-    return blocks_to_remove(case.chosen_by, case.removed, given.states)  # type: ignore[arg-type]
+    return blocks_to_remove(case.chosen_by, case.removed, given.states)
 
 
 def run(case: Case, cache_folder: Path, steps: int = STEPS) -> Outcome:

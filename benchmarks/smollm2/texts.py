@@ -7,10 +7,12 @@ Python itself brings (`pydoc_data.topics`).
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from pydoc_data.topics import topics
 from random import Random
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from search_spaces.language.depth_pruned_llm.chat import Exchange
@@ -35,8 +37,6 @@ def _corpus() -> Path:
 
 def exchanges_of(topic: str) -> list[Exchange]:
     """Each question of the topic once, with its first answer, in an order without meaning."""
-    import yaml  # noqa: PLC0415  (transformers brings it)
-
     text = (_corpus() / f"{topic}.yml").read_text(encoding="utf-8")
     conversations: list[list[Any]] = yaml.safe_load(text)["conversations"]
     found: dict[str, str] = {}
@@ -57,8 +57,6 @@ def tuned_exchanges() -> tuple[list[Exchange], list[Exchange]]:
 
 def prose(tokenizer: Any, chunks: int, length: int, *, for_tests: bool) -> Tensor:
     """`chunks` x `length` tokens of English prose; tests and calibration share no page."""
-    from pydoc_data.topics import topics  # noqa: PLC0415
-
     pages = [text for _, text in sorted(topics.items())][int(for_tests) :: 2]
     text = re.sub(r"\s+", " ", " ".join(pages))
     tokens = tokenizer(text[: 8 * chunks * length], add_special_tokens=False)["input_ids"]
