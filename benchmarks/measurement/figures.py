@@ -31,16 +31,17 @@ Progress: TypeAlias = Callable[[Run], None]
 
 SCATTER_PROCESSES = 20
 EQUAL_PAIRS = 20
+PACES = "paces.json"
 
 
 def scatter(folder: Path, progress: Progress, count: int, time_limit_s: float, seed: int) -> Run:
     """CVs in percent; bars: at most 1.5 %, and at most a fifth of the plain one."""
     encoder = networks.export_encoder(folder)
     reference = networks.export_reference(encoder, folder)
-    runs = []
+    runs, paces = [], str(folder / PACES)
     with loaded_cores():
         for index in range(count):
-            order = Order(str(encoder), str(reference), seed + index, time_limit_s)
+            order = Order(str(encoder), str(reference), paces, seed + index, time_limit_s)
             runs.append(measure_freshly(order))
             progress(runs[-1])
     ratios = _cv_percent([run["ratio"] for run in runs])
@@ -75,11 +76,13 @@ def _equal(
     reference = networks.export_reference(one, folder)
     other = folder / f"{name}-again"
     shutil.copytree(one, other, dirs_exist_ok=True)
-    runs = []
+    runs, paces = [], str(folder / PACES)
     covered = 0
     for index in range(count):
         pair = [
-            measure_freshly(Order(str(path), str(reference), seed + 2 * index + turn, time_limit_s))
+            measure_freshly(
+                Order(str(path), str(reference), paces, seed + 2 * index + turn, time_limit_s)
+            )
             for turn, path in enumerate((one, other))
         ]
         difference = pair[0]["ratio"] - pair[1]["ratio"]
@@ -104,13 +107,18 @@ def order(folder: Path, progress: Progress, count: int, time_limit_s: float, see
     paths = networks.export_nlu(arms, folder / f"seed-{seed}")
     references = [networks.export_reference(path, folder) for path in paths]
     passes: list[list[Run]] = []
+    paces = str(folder / PACES)
     for turn in range(2):
         found: dict[int, Run] = {}
         places = list(range(count))
         random.Random(seed + turn).shuffle(places)
         for place in places:
             asked = Order(
-                str(paths[place]), str(references[place]), seed + 100 * turn + place, time_limit_s
+                str(paths[place]),
+                str(references[place]),
+                paces,
+                seed + 100 * turn + place,
+                time_limit_s,
             )
             found[place] = measure_freshly(asked)
             progress({"turn": turn, "place": place, **found[place]})

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from workers.measurement.kept_paces import KeptPaces
 from workers.measurement.latency import Load, time_pairs
 from workers.measurement.pinning import pinned
 from workers.measurement.timed_block import Invoke, clocks_for
@@ -26,10 +27,14 @@ _WARM_UP_RUNS = 10
 
 @dataclass(frozen=True)
 class Order:
-    """What to measure: folders with `network.onnx` and `inputs.npz` each."""
+    """What to measure: folders with `network.onnx` and `inputs.npz` each.
+
+    paces: the file that keeps the machine's from run to run, as a worker's cache does.
+    """
 
     candidate: str
     reference: str
+    paces: str
     seed: int
     time_limit_s: float
     min_pairs: int = 64
@@ -53,8 +58,8 @@ def measure(order: Order) -> dict[str, Any]:
     """
     load, reference = _loading(Path(order.candidate)), _loading(Path(order.reference))
     walls, works = _plain_times_ms(load(0))
-    start = time.perf_counter()
-    with pinned(1):
+    start, paces = time.perf_counter(), KeptPaces(Path(order.paces))
+    with pinned(1) as cores:
         timings = time_pairs(
             load,
             reference,
@@ -63,7 +68,10 @@ def measure(order: Order) -> dict[str, Any]:
             min_pairs=order.min_pairs,
             relative_ci=order.relative_ci,
             time_limit_s=order.time_limit_s,
+            cores=cores,
+            quickest_pace_ns=paces.quickest_ns(),
         )
+    paces.keep(timings.pace_ns)
     ratio = timings.median_ratio(order.seed)
     return {
         "plain_mean_ms": float(np.mean(walls)),
@@ -72,6 +80,9 @@ def measure(order: Order) -> dict[str, Any]:
         "ratio_sem": ratio.sem,
         "pairs": ratio.n,
         "rounds": ratio.rounds,
+        "slow_rounds": timings.slow_rounds,
+        "slow_core_rounds": timings.slow_core_rounds,
+        "reference_ms": round(float(np.median(timings.reference_ns)) / 1e6, 4),
         "ended_by": timings.ended_by,
         "unsettled_rounds": timings.unsettled_rounds,
         "set_aside": timings.set_aside.pairs,

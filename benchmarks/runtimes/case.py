@@ -68,8 +68,10 @@ def measure(order: Order, folder: Path) -> dict[str, Any]:
         return loaded.invoke
 
     reference = Path(order.reference)
-    with pinned(1):
-        alone = time_alone(lambda _: _load_reference(reference), clocks_for(1), order.seed)
+    with pinned(1) as cores:
+        alone = time_alone(
+            lambda _: _load_reference(reference), clocks_for(1), order.seed, cores=cores
+        )
         timings = time_pairs(
             load,
             lambda _: _load_reference(reference),
@@ -78,6 +80,8 @@ def measure(order: Order, folder: Path) -> dict[str, Any]:
             min_pairs=MIN_PAIRS,
             relative_ci=RELATIVE_CI,
             time_limit_s=TIME_LIMIT_S,
+            cores=cores,
+            quickest_pace_ns=alone.pace_ns,
         )
     ratio = timings.median_ratio(order.seed)
     return {
@@ -88,7 +92,7 @@ def measure(order: Order, folder: Path) -> dict[str, Any]:
         "agrees": agreement.worst_relative_error <= TOLERANCES[order.precision],
         "ratio": ratio.value,
         "ratio_sem": ratio.sem,
-        "reference_ms": alone.value / 1e6,
+        "reference_ms": alone.median_ns.value / 1e6,
         "pairs": int(timings.ratios.size),
         "ended_by": timings.ended_by,
     }

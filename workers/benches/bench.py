@@ -1,15 +1,16 @@
 """The one contract of all benches: run, calibrate and time exported networks on one device."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from service.domain.device import DeviceProfile
+from workers.measurement.latency import AloneTimings
 from workers.measurement.on_device import Figures, Procedure
 from workers.measurement.optional_figure import OptionalFigure
 from workers.measurement.runnable import Runnable
-from workers.measurement.statistics import QuantileEstimate
 
 
 class Bench(Protocol):
@@ -42,8 +43,13 @@ class Bench(Protocol):
         """What the network answers on the device to each of its inputs, output by output."""
         ...
 
-    def calibrate(self, reference: Runnable, threads: int) -> QuantileEstimate:
-        """Median time of one inference in nanoseconds, of nothing beside it."""
+    def calibrate(
+        self, reference: Runnable, threads: int, quickest_pace_ns: float = math.nan
+    ) -> AloneTimings:
+        """Times the reference with nothing beside it.
+
+        quickest_pace_ns: the device's, as far as it is known; else NaN.
+        """
         ...
 
     def figures(self, candidate: Runnable, reference: Runnable, procedure: Procedure) -> Figures:

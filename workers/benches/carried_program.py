@@ -1,6 +1,7 @@
 """A device with a Python as a bench: the measuring program is carried there and run."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,13 @@ from workers.devices.probe import Probed
 from workers.devices.workspace import Workspace, workspace
 from workers.errors import GrantRefused, MetricNotGiven
 from workers.measurement.array_file import read_arrays, write_arrays
+from workers.measurement.latency import AloneTimings
 from workers.measurement.on_device import Figures, Procedure
 from workers.measurement.optional_figure import OptionalFigure
 from workers.measurement.peak_memory import MemoryProbeDied
 from workers.measurement.plain_json import Made, from_plain, to_plain
 from workers.measurement.program import ANSWERS_FILE, RESULT_FILE
 from workers.measurement.runnable import Runnable
-from workers.measurement.statistics import QuantileEstimate
 from workers.measurement.timed_block import clocks_for
 from workers.report import file_sha256
 from workers.runtimes.errors import LoadFailed, PrecisionMissing, RuntimeMissing
@@ -104,10 +105,18 @@ class CarriedProgramBench:
         self._folder.pull(ANSWERS_FILE, fetched)
         return read_arrays(fetched)
 
-    def calibrate(self, reference: Runnable, threads: int) -> QuantileEstimate:
+    def calibrate(
+        self, reference: Runnable, threads: int, quickest_pace_ns: float = math.nan
+    ) -> AloneTimings:
         """See `Bench.calibrate`."""
-        done = self._perform("calibrate", threads, PROGRAM_LIMIT_S, reference=self._send(reference))
-        return _made(QuantileEstimate, done)
+        done = self._perform(
+            "calibrate",
+            threads,
+            PROGRAM_LIMIT_S,
+            reference=self._send(reference),
+            quickest_pace_ns=quickest_pace_ns,
+        )
+        return _made(AloneTimings, done)
 
     def figures(self, candidate: Runnable, reference: Runnable, procedure: Procedure) -> Figures:
         """See `Bench.figures`."""

@@ -1,5 +1,6 @@
 """A GPU of the worker's own host as a bench: torch's operations there, timed by CUDA events."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +19,12 @@ from workers.errors import GrantRefused, MetricNotGiven, WorkerError
 from workers.measurement.device_profile import profile_this_host
 from workers.measurement.energy import measure_energy
 from workers.measurement.event_clock import Event, EventClock
-from workers.measurement.latency import Load, time_alone, time_pairs
+from workers.measurement.latency import AloneTimings, Load, time_alone, time_pairs
 from workers.measurement.noise import NoiseWatch
 from workers.measurement.on_device import AcceleratorNote, Figures, Procedure, give_answers
 from workers.measurement.optional_figure import OptionalFigure
 from workers.measurement.peak_memory import PROCESSES, PeakMemory
 from workers.measurement.runnable import Runnable
-from workers.measurement.statistics import QuantileEstimate
 from workers.measurement.timed_block import Clocks, Invoke
 from workers.runtimes.runtime import Loader
 from workers.runtimes.torch_on_gpu import TorchOnGpu
@@ -142,7 +142,12 @@ class GpuBench:
         """See `Bench.answers`."""
         return list(give_answers(self._loader, candidate, threads))
 
-    def calibrate(self, reference: Runnable, threads: int) -> QuantileEstimate:
+    def calibrate(
+        self,
+        reference: Runnable,
+        threads: int,
+        quickest_pace_ns: float = math.nan,  # noqa: ARG002  (of processors)
+    ) -> AloneTimings:
         """See `Bench.calibrate`."""
         return time_alone(self._loading(reference, threads), self._clocks, seed=0)
 

@@ -1,5 +1,6 @@
 """The worker's own host as a bench: measured in the process that asks."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,12 @@ from workers.measurement import on_device
 from workers.measurement.device_profile import profile_this_host
 from workers.measurement.energy import measure_energy
 from workers.measurement.instruction_count import count_instructions
+from workers.measurement.latency import AloneTimings
 from workers.measurement.on_device import Figures, Procedure
 from workers.measurement.optional_figure import OptionalFigure
 from workers.measurement.pinning import pinned
 from workers.measurement.rapl import RaplCounter
 from workers.measurement.runnable import Runnable
-from workers.measurement.statistics import QuantileEstimate
 from workers.measurement.timed_block import clocks_for
 from workers.runtimes.runtime import Loader
 
@@ -66,10 +67,12 @@ class InProcessBench:
         """See `Bench.answers`."""
         return list(on_device.give_answers(self._loader, candidate, threads))
 
-    def calibrate(self, reference: Runnable, threads: int) -> QuantileEstimate:
+    def calibrate(
+        self, reference: Runnable, threads: int, quickest_pace_ns: float = math.nan
+    ) -> AloneTimings:
         """See `Bench.calibrate`."""
         with _kept_on(self._cores):
-            return on_device.calibrate(self._loader, reference, threads)
+            return on_device.calibrate(self._loader, reference, threads, quickest_pace_ns)
 
     def figures(self, candidate: Runnable, reference: Runnable, procedure: Procedure) -> Figures:
         """See `Bench.figures`."""

@@ -25,13 +25,15 @@ from workers.devices.errors import DeviceCommandFailed
 from workers.devices.probe import Probed
 from workers.devices.workspace import Workspace, workspace
 from workers.errors import MetricNotGiven
-from workers.measurement.latency import NO_PAIRS, PairTimings
+from workers.measurement.disturbed_pairs import NO_PAIRS
+from workers.measurement.latency import AloneTimings
 from workers.measurement.noise import Noise
 from workers.measurement.on_device import Figures, Procedure
 from workers.measurement.optional_figure import OptionalFigure
+from workers.measurement.pair_timings import PairTimings
 from workers.measurement.peak_memory import PROCESSES, PeakMemory
 from workers.measurement.runnable import Runnable
-from workers.measurement.statistics import QuantileEstimate, estimate_quantile
+from workers.measurement.statistics import estimate_quantile
 from workers.report import file_sha256
 from workers.runtimes.errors import LoadFailed
 
@@ -121,14 +123,20 @@ class OwnRunnerBench:
         """See `Bench.answers`; needs `candidate.outputs`."""
         return [self._answers(candidate, index, threads) for index in range(len(candidate.inputs))]
 
-    def calibrate(self, reference: Runnable, threads: int) -> QuantileEstimate:
+    def calibrate(
+        self,
+        reference: Runnable,
+        threads: int,
+        quickest_pace_ns: float = math.nan,  # noqa: ARG002  (nobody tells there)
+    ) -> AloneTimings:
         """See `Bench.calibrate`; each of `_CALIBRATING_RUNS` processes gives one figure."""
         repeats = self._repeats(reference, threads)
         times = [
             float(np.mean(self._time(reference, 0, repeats, threads)))
             for _ in range(_CALIBRATING_RUNS)
         ]
-        return estimate_quantile(np.array(times)[:, None], 0.5, seed=0)
+        median_ns = estimate_quantile(np.array(times)[:, None], 0.5, seed=0)
+        return AloneTimings(median_ns, math.nan)
 
     def figures(self, candidate: Runnable, reference: Runnable, procedure: Procedure) -> Figures:
         """See `Bench.figures`; a round is one pair, for every process is a fresh session."""
@@ -157,6 +165,9 @@ class OwnRunnerBench:
         timings = PairTimings(
             ratios=np.array(ratios)[:, None],
             reference_ns=np.array(reference_ns)[:, None],
+            paces_ns=np.full(len(ratios), math.nan),
+            quickest_pace_ns=math.nan,
+            fewest_rounds=procedure.min_pairs,
             wall_ns=np.array(wall_ns),
             candidate_repeats=repeats["candidate"],
             reference_repeats=repeats["reference"],

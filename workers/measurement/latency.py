@@ -9,9 +9,10 @@ core's own caches are quicker the longer they have been running, so that whichev
 pair is slower, by a tenth and more: two successive pairs, in opposite orders, make one ratio.
 
 A neighbour on the core's other thread, or in the cache that it shares, slows the two by unlike
-factors, for seconds at a time. Rounds in which the reference itself was slow are therefore left
-out, and a measurement goes on for some seconds also where its first second leaves no doubt, so that
-it sees calm ones (decision 0017).
+factors, for seconds at a time. Every round is therefore taken on the calmest core there is
+(`calm_cores`), rounds on slow ones and those in which the reference itself was slow are left out
+(`pair_timings`), and a measurement goes on for some seconds also where its first second leaves no
+doubt, so that it sees calm ones (decision 0017).
 
 A pair during which the core was away, throttled or clocked anew is set aside and timed again, but
 not for ever: where that goes on, the pairs are counted as they are, and it is told how many.
@@ -19,16 +20,17 @@ not for ever: where that goes on, the pairs are counted as they are, and it is t
 
 import gc
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.measurement.disturbance import Disturbance, KernelWatch, Watch
+from workers.measurement.calm_cores import CalmCores, Cores, UnknownCores, on_calm_cores
+from workers.measurement.disturbed_pairs import PAIRS_PER_ROUND, SettingAside
+from workers.measurement.pair_timings import PairTimings
 from workers.measurement.statistics import QuantileEstimate, estimate_quantile
 from workers.measurement.timed_block import (
     MAX_BLOCK_NS,
@@ -41,8 +43,6 @@ from workers.measurement.timed_block import (
 )
 from workers.measurement.warming_up import WarmedUp, warm_up, warm_up_pair
 
-PAIRS_PER_ROUND = 8
-
 SINGLE_RUNS = 662
 """Aimed at for the quantiles of wall time: so many hold a run beyond the 99th percentile with a
 probability of 99.87 % (1 - 0.99 ** 662)."""
@@ -50,103 +50,13 @@ probability of 99.87 % (1 - 0.99 ** 662)."""
 _FEWEST_SINGLE_RUNS = 4  # in a round, however slow the network
 _SHARE_FOR_SINGLE_RUNS = 0.25  # of the time limit
 _SHARE_FOR_REPEATS = 0.5  # of the time limit; later on no pair is set aside
-_IN_VAIN = 0.75  # of all pairs so far disturbed: to repeat one takes time from the others
-_NOISY = 0.1
+_SHARE_FOR_WAITING = 0.5  # of the time limit, for a core to become calm
+_WAITING_ALONE_S = 5.0
 
 _SPAN_S, _SHARE_FOR_SPAN = 6.0, 1 / 3  # slow states were seen to last 2 to 5 s
-_SLOW = 1.25  # times as long as in the quicker rounds: orders within a pair differ by half as much
-_QUICKER = 0.2  # of all rounds
 
 Load: TypeAlias = Callable[[int], Invoke]
 """Loads a network afresh for the round of this index."""
-
-
-MOST_REPEATS_IN_ROUND = PAIRS_PER_ROUND
-"""So many pairs of a round are set aside at most, and of all rounds as many as `min_pairs`, and
-none once half the time limit is over, or where hardly a pair is left alone."""
-
-
-@dataclass(frozen=True)
-class DisturbedPairs:
-    """pairs: so many; and how many of them each disturbance befell, maybe one of them several."""
-
-    pairs: int
-    preempted: int
-    waited: int
-    stolen: int
-    throttled: int
-    clock_changed: int
-
-
-NO_PAIRS = DisturbedPairs(0, 0, 0, 0, 0, 0)
-
-
-@dataclass(frozen=True)
-class PairTimings:
-    """R rounds of m pairs, the first r of them with s single runs each.
-
-    ratios: R x m, candidate over reference, of the work clock; of two successive pairs of a round
-        the first has the candidate first, the second the reference.
-    reference_ns: R x m, of the reference's inferences by the same clock.
-    wall_ns: r x s, wall time of single inferences of the candidate.
-    candidate_repeats, reference_repeats: inferences in one timed block.
-    unsettled_rounds: those whose warm-up ended before the ratio had settled.
-    watched: what would have been noticed.
-    set_aside: pairs timed again; counted: pairs that were disturbed and count nevertheless.
-    ended_by: "confidence" if the interval was narrow enough, else "time_limit".
-    """
-
-    ratios: NDArray[np.float64]
-    reference_ns: NDArray[np.float64]
-    wall_ns: NDArray[np.float64]
-    candidate_repeats: int
-    reference_repeats: int
-    warm_up_runs: int
-    unsettled_rounds: int
-    watched: tuple[Disturbance, ...]
-    set_aside: DisturbedPairs
-    counted: DisturbedPairs
-    ended_by: Literal["confidence", "time_limit"]
-
-    @property
-    def is_noisy(self) -> bool:
-        """Whether so many of the pairs that count were disturbed that the figure may be off."""
-        return self.counted.pairs > _NOISY * self.ratios.size
-
-    @property
-    def slow_rounds(self) -> int:
-        """How many rounds are left out because the reference itself was slow: see `calm_rounds`."""
-        return int((~calm_rounds(self.reference_ns)).sum())
-
-    def median_ratio(self, seed: int) -> QuantileEstimate:
-        """The median of the `crossed` ratios of calm rounds; n: of their pairs."""
-        return _median_ratio(self.ratios[calm_rounds(self.reference_ns)], seed)
-
-
-def calm_rounds(reference_ns: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Of each of R rounds, whether the reference took about as long as in the quicker ones.
-
-    reference_ns: R x m.
-    """
-    each = np.exp(np.log(reference_ns).mean(axis=1))
-    calm: NDArray[np.bool_] = each <= _SLOW * np.quantile(each, _QUICKER)
-    return calm
-
-
-def crossed(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
-    """R x m / 2: geometric means of two successive pairs, which are of opposite orders.
-
-    The orders' ratios lie on both sides of the true one, so that the median of all would fall into
-    the gap between them, anywhere. Where rounds are of one pair they stay as they are.
-    """
-    if ratios.shape[1] == 1:
-        return ratios
-    means: NDArray[np.float64] = np.sqrt(ratios[:, 0::2] * ratios[:, 1::2])
-    return means
-
-
-def _median_ratio(ratios: NDArray[np.float64], seed: int) -> QuantileEstimate:
-    return replace(estimate_quantile(crossed(ratios), 0.5, seed), n=ratios.size)
 
 
 def time_pairs(
@@ -159,15 +69,21 @@ def time_pairs(
     relative_ci: float,
     time_limit_s: float,
     span_s: float | None = None,
-    watch: Watch | None = None,
+    cores: Cores | None = None,
+    quickest_pace_ns: float = math.nan,
 ) -> PairTimings:
     """Rounds of pairs until the median ratio's 95 % interval is within +-`relative_ci` of it.
 
     `min_pairs` are always taken; beyond them, no round begins after `time_limit_s`.
     span_s: it ends no earlier (None: after some seconds, or a part of the time limit).
-    watch: None takes the kernel's word for what disturbs this thread.
+    cores: None stays where it is, and takes the kernel's word for what disturbs this thread.
+    quickest_pace_ns: of the device's cores, from earlier measurements; NaN where there are none.
     """
     start_ns = clocks.wall()
+
+    def is_before(share: float) -> Callable[[], bool]:
+        return lambda: clocks.wall() - start_ns < share * time_limit_s * 1e9
+
     fewest_rounds = math.ceil(min_pairs / PAIRS_PER_ROUND)
     if span_s is None:
         span_s = min(_SPAN_S, _SHARE_FOR_SPAN * time_limit_s)
@@ -176,12 +92,11 @@ def time_pairs(
     wall_ns: list[NDArray[np.float64]] = []
     warm_up_runs = unsettled_rounds = 0
     plan: _Plan | None = None
-    disturbed = _Disturbed(
-        watch or KernelWatch(clocks.threads),
-        most_repeats=min_pairs,
-        may_repeat=lambda: clocks.wall() - start_ns < _SHARE_FOR_REPEATS * time_limit_s * 1e9,
-    )
+    cores = cores or UnknownCores(clocks.threads)
+    calm_cores = CalmCores(cores, quickest_pace_ns, is_before(_SHARE_FOR_WAITING))
+    disturbed = SettingAside(cores.watch(), min_pairs, is_before(_SHARE_FOR_REPEATS))
     while True:
+        disturbed.watch = calm_cores.begin_round()
         with _no_collection():
             if len(rounds) % 2 == 0:
                 candidate, reference = load_candidate(len(rounds)), load_reference(len(rounds))
@@ -200,6 +115,7 @@ def time_pairs(
                 single_ns = _wall_ns(warm, warming_ns)
                 plan = _plan(pair[0], pair[1], single_ns, fewest_rounds, time_limit_s)
             ratios, reference_times = _time_pairs(candidate, reference, plan, clocks, disturbed)
+            calm_cores.end_round()
             rounds.append(ratios)
             reference_ns.append(reference_times)
             if len(rounds) <= fewest_rounds:
@@ -210,40 +126,76 @@ def time_pairs(
         spent_s = (clocks.wall() - start_ns) / 1e9
         if len(rounds) < fewest_rounds or spent_s < span_s:
             continue
-        calm = calm_rounds(np.stack(reference_ns))
-        narrow = (
-            calm.sum() >= fewest_rounds
-            and _median_ratio(np.stack(rounds)[calm], seed).relative_half_width <= relative_ci
+        timings = PairTimings(
+            ratios=np.stack(rounds),
+            reference_ns=np.stack(reference_ns),
+            paces_ns=calm_cores.paces_ns,
+            quickest_pace_ns=calm_cores.quickest_ns,
+            fewest_rounds=fewest_rounds,
+            wall_ns=np.stack(wall_ns),
+            candidate_repeats=plan.candidate_repeats,
+            reference_repeats=plan.reference_repeats,
+            warm_up_runs=warm_up_runs,
+            unsettled_rounds=unsettled_rounds,
+            watched=disturbed.watch.watched,
+            set_aside=disturbed.set_aside(),
+            counted=disturbed.counted(),
+            ended_by="confidence",
         )
-        if narrow or spent_s >= time_limit_s:
-            return PairTimings(
-                ratios=np.stack(rounds),
-                reference_ns=np.stack(reference_ns),
-                wall_ns=np.stack(wall_ns),
-                candidate_repeats=plan.candidate_repeats,
-                reference_repeats=plan.reference_repeats,
-                warm_up_runs=warm_up_runs,
-                unsettled_rounds=unsettled_rounds,
-                watched=disturbed.watched,
-                set_aside=disturbed.set_aside(),
-                counted=disturbed.counted(),
-                ended_by="confidence" if narrow else "time_limit",
-            )
+        if (
+            timings.has_enough_calm_rounds
+            and timings.median_ratio(seed).relative_half_width <= relative_ci
+        ):
+            return timings
+        if spent_s >= time_limit_s:
+            return replace(timings, ended_by="time_limit")
+
+
+@dataclass(frozen=True)
+class AloneTimings:
+    """What a network took with nothing beside it.
+
+    median_ns: of one inference. pace_ns: the quickest round's, NaN where nobody knows.
+    """
+
+    median_ns: QuantileEstimate
+    pace_ns: float
 
 
 def time_alone(
-    load: Load, clocks: Clocks, seed: int, rounds: int = 16, watch: Watch | None = None
-) -> QuantileEstimate:
-    """Median work time of one inference in nanoseconds, in fresh sessions, of nothing beside it.
+    load: Load,
+    clocks: Clocks,
+    seed: int,
+    *,
+    rounds: int = 16,
+    cores: Cores | None = None,
+    quickest_pace_ns: float = math.nan,
+) -> AloneTimings:
+    """Median work time of one inference in fresh sessions, on cores as calm as there are.
 
-    Blocks that are disturbed are set aside and timed again, up to as many as count.
+    Blocks that are disturbed are set aside and timed again, up to as many as count. Rounds on slow
+    cores are repeated as often.
+    cores, quickest_pace_ns: see `time_pairs`.
     """
-    times = np.empty((rounds, PAIRS_PER_ROUND))
-    disturbed = _Disturbed(watch or KernelWatch(clocks.threads), most_repeats=times.size)
-    for index in range(rounds):
+    start_ns = clocks.wall()
+    cores = cores or UnknownCores(clocks.threads)
+    calm_cores = CalmCores(
+        cores, quickest_pace_ns, lambda: clocks.wall() - start_ns < _WAITING_ALONE_S * 1e9
+    )
+    disturbed = SettingAside(cores.watch(), rounds * PAIRS_PER_ROUND)
+    times: list[NDArray[np.float64]] = []
+    while True:
+        disturbed.watch = calm_cores.begin_round()
         with _no_collection():
-            times[index] = _time_blocks(load(index), clocks, disturbed)
-    return estimate_quantile(times, 0.5, seed)
+            times.append(_time_blocks(load(len(times)), clocks, disturbed))
+        calm_cores.end_round()
+        calm = on_calm_cores(calm_cores.paces_ns, calm_cores.quickest_ns)
+        if calm.sum() >= rounds or len(times) >= 2 * rounds:
+            break
+    # Where few were calm, the calmest count.
+    calmest = np.argsort(np.where(calm, 0.0, calm_cores.paces_ns), kind="stable")[:rounds]
+    median = estimate_quantile(np.stack(times)[np.sort(calmest)], 0.5, seed)
+    return AloneTimings(median, float(np.fmin.reduce(calm_cores.paces_ns)))
 
 
 @dataclass(frozen=True)
@@ -277,62 +229,7 @@ def _plan(
     )
 
 
-class _Disturbed:
-    """Counts disturbed pairs, and says which of them are to be timed again."""
-
-    def __init__(
-        self, watch: Watch, most_repeats: int, may_repeat: Callable[[], bool] = lambda: True
-    ) -> None:
-        self.watch = watch
-        self._left = most_repeats
-        self._may_repeat = may_repeat
-        self._looks = 0
-        self._set_aside: list[tuple[Disturbance, ...]] = []
-        self._counted: list[tuple[Disturbance, ...]] = []
-
-    @property
-    def watched(self) -> tuple[Disturbance, ...]:
-        return self.watch.watched
-
-    def sets_aside(self, found: tuple[Disturbance, ...], repeats_in_round: int) -> bool:
-        """Whether a pair that this befell is to be timed again."""
-        self._looks += 1
-        if not found:
-            return False
-        again = (
-            self._left > 0
-            and repeats_in_round < MOST_REPEATS_IN_ROUND
-            and not self._is_in_vain()
-            and self._may_repeat()
-        )
-        self._left -= again
-        (self._set_aside if again else self._counted).append(found)
-        return again
-
-    def _is_in_vain(self) -> bool:
-        disturbed = len(self._set_aside) + len(self._counted)
-        return self._looks > PAIRS_PER_ROUND and disturbed > _IN_VAIN * self._looks
-
-    def set_aside(self) -> DisturbedPairs:
-        return _summed_up(self._set_aside)
-
-    def counted(self) -> DisturbedPairs:
-        return _summed_up(self._counted)
-
-
-def _summed_up(pairs: list[tuple[Disturbance, ...]]) -> DisturbedPairs:
-    counts = Counter(one for found in pairs for one in found)
-    return DisturbedPairs(
-        pairs=len(pairs),
-        preempted=counts["preempted"],
-        waited=counts["waited"],
-        stolen=counts["stolen"],
-        throttled=counts["throttled"],
-        clock_changed=counts["clock_changed"],
-    )
-
-
-def _undisturbed(take: Callable[[int], float], disturbed: _Disturbed) -> NDArray[np.float64]:
+def _undisturbed(take: Callable[[int], float], disturbed: SettingAside) -> NDArray[np.float64]:
     """A round of values, each by its index; disturbed ones taken again for a while."""
     values = np.empty(PAIRS_PER_ROUND)
     repeats = 0
@@ -347,7 +244,7 @@ def _undisturbed(take: Callable[[int], float], disturbed: _Disturbed) -> NDArray
     return values
 
 
-def _time_blocks(invoke: Invoke, clocks: Clocks, disturbed: _Disturbed) -> NDArray[np.float64]:
+def _time_blocks(invoke: Invoke, clocks: Clocks, disturbed: SettingAside) -> NDArray[np.float64]:
     (alone_ns,) = warm_up(invoke, clocks.work).inference_ns
     inference_ns = time_in_block(invoke, alone_ns, clocks.work)
     repeats = repeats_in_block(inference_ns, MIN_BLOCK_NS)
@@ -355,7 +252,7 @@ def _time_blocks(invoke: Invoke, clocks: Clocks, disturbed: _Disturbed) -> NDArr
 
 
 def _time_pairs(
-    candidate: Invoke, reference: Invoke, plan: _Plan, clocks: Clocks, disturbed: _Disturbed
+    candidate: Invoke, reference: Invoke, plan: _Plan, clocks: Clocks, disturbed: SettingAside
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A round of ratios, and what the reference took in each."""
     reference_times_ns = np.empty(PAIRS_PER_ROUND)

@@ -1,5 +1,6 @@
 """Measures one trained network: the whole `measure` stage, from module to figures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,17 @@ from service.domain.device import MeasurementSettings
 from workers.benches.bench import Bench
 from workers.measurement.agreement import TOLERANCES, Agreement, check_answers, output_forms
 from workers.measurement.footprint import count_footprint
-from workers.measurement.latency import PairTimings
 from workers.measurement.on_device import Figures, Procedure
+from workers.measurement.pair_timings import PairTimings
 from workers.measurement.protocol import Protocol, ReferenceTiming
-from workers.measurement.reference import Reference, calibrated_reference
+from workers.measurement.reference import Reference, calibrated_reference, kept_paces
 from workers.measurement.reference_network import reference_for
 from workers.measurement.runnable import Runnable
 from workers.measurement.statistics import QuantileEstimate, estimate_quantile
 from workers.runtimes.runtime import Runtime
 
 _NS_IN_MS = 1e6
+_SLOWED_DOWN = 1.25  # beside a candidate a reference takes some 5 % longer than alone
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,17 @@ def measure(  # noqa: PLR0917  (all are needed, in the order of their making)
     reference = calibrated_reference(
         reference_for(exported.size_bytes), runtime, bench, settings.threads, cache_folder
     )
+    paces = kept_paces(bench, cache_folder)
     procedure = Procedure(
         threads=settings.threads,
         min_pairs=settings.min_pairs,
         relative_ci=settings.relative_ci,
         time_limit_s=settings.time_limit_s,
         seed=seed,
+        quickest_pace_ns=paces.quickest_ns(),
     )
     figures = bench.figures(candidate, reference.runnable, procedure)
+    paces.keep(figures.timings.pace_ns)
     asked = {name: bench.optional_figure(name, candidate, settings.threads) for name in optional}
     ratio = figures.timings.median_ratio(seed)
     metrics = {
@@ -126,6 +131,10 @@ def _scaled(estimate: QuantileEstimate, unit: float) -> Estimate:
     return Estimate(estimate.value * unit, estimate.sem * unit, estimate.n)
 
 
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
 def _mean(values: Sequence[float]) -> Estimate:
     sem = float(np.std(values, ddof=1)) / len(values) ** 0.5
     return Estimate(float(np.mean(values)), sem, len(values))
@@ -145,6 +154,7 @@ def _protocol(
     optional_metrics: dict[str, str],
 ) -> Protocol:
     calibration, timings = reference.calibration, figures.timings
+    slowdown = timings.median_reference_ns / _NS_IN_MS / reference.quickest_ms
     return Protocol(
         runtime=runtime.name,
         runtime_version=bench.runtime_version(),
@@ -158,6 +168,9 @@ def _protocol(
         unsettled_rounds=timings.unsettled_rounds,
         rounds=len(timings.ratios),
         slow_rounds=timings.slow_rounds,
+        slow_core_rounds=timings.slow_core_rounds,
+        pace_ns=_known(timings.pace_ns),
+        quickest_pace_ns=_known(timings.quickest_pace_ns),
         pairs=ratio.n,
         candidate_repeats=timings.candidate_repeats,
         reference_repeats=timings.reference_repeats,
@@ -165,13 +178,14 @@ def _protocol(
         watched=timings.watched,
         set_aside=timings.set_aside,
         counted=timings.counted,
-        noisy=timings.is_noisy,
+        noisy=timings.is_noisy or slowdown > _SLOWED_DOWN,
         ended_by=timings.ended_by,
         relative_half_width=ratio.relative_half_width,
         relative_ci=settings.relative_ci,
         seed=seed,
         reference=ReferenceTiming(
             name=calibration.reference,
+            slowdown=slowdown,
             latency_ms=calibration.latency_ms,
             sem_ms=calibration.sem_ms,
             calibrated_at=calibration.calibrated_at,

@@ -4,6 +4,7 @@ The worker calls these functions for its own host, and `program` carries the ver
 others. They and all that they import need numpy and the runtime: no torch, no pydantic.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +12,29 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from workers.measurement.latency import Load, PairTimings, time_alone, time_pairs
+from workers.measurement.latency import AloneTimings, Load, time_alone, time_pairs
 from workers.measurement.noise import Noise, NoiseWatch
+from workers.measurement.pair_timings import PairTimings
 from workers.measurement.peak_memory import PeakMemory, measure_peak_memory
 from workers.measurement.pinning import pinned
 from workers.measurement.runnable import Runnable
-from workers.measurement.statistics import QuantileEstimate
 from workers.measurement.timed_block import Invoke, clocks_for
 from workers.runtimes.runtime import Loader
 
 
 @dataclass(frozen=True)
 class Procedure:
-    """How to measure, as `MeasurementSettings` has it; seed: of the bootstrap."""
+    """How to measure, as `MeasurementSettings` has it.
+
+    seed: of the bootstrap. quickest_pace_ns: the device's, as far as it is known; else NaN.
+    """
 
     threads: int
     min_pairs: int
     relative_ci: float
     time_limit_s: float
     seed: int
+    quickest_pace_ns: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class AcceleratorNote:
 class Figures:
     """What was found of a candidate beside the reference.
 
-    cores: those that the timing was kept on; None where there is no such thing as affinity.
+    cores: those that the timing was kept on, in turn; None where the system has no affinity.
     accelerator: None where it was measured on a processor.
     """
 
@@ -67,10 +72,18 @@ def give_answers(loader: Loader, candidate: Runnable, threads: int) -> Iterator[
         yield session.run(one)
 
 
-def calibrate(loader: Loader, reference: Runnable, threads: int) -> QuantileEstimate:
-    """Median work time of the reference in nanoseconds, of nothing beside it."""
-    with pinned(threads):
-        return time_alone(loading(loader, reference, threads), clocks_for(threads), seed=0)
+def calibrate(
+    loader: Loader, reference: Runnable, threads: int, quickest_pace_ns: float = math.nan
+) -> AloneTimings:
+    """Times the reference with nothing beside it."""
+    with pinned(threads) as cores:
+        return time_alone(
+            loading(loader, reference, threads),
+            clocks_for(threads),
+            seed=0,
+            cores=cores,
+            quickest_pace_ns=quickest_pace_ns,
+        )
 
 
 def take_figures(
@@ -96,10 +109,12 @@ def take_figures(
             min_pairs=procedure.min_pairs,
             relative_ci=procedure.relative_ci,
             time_limit_s=procedure.time_limit_s,
+            cores=cores,
+            quickest_pace_ns=procedure.quickest_pace_ns,
         )
         noise = watch.read()
     peak = measure_peak_memory(loader.name, candidate, reference, threads, work_folder)
-    return Figures(timings, cores, noise, peak)
+    return Figures(timings, cores.taken, noise, peak)
 
 
 def loading(loader: Loader, runnable: Runnable, threads: int) -> Load:

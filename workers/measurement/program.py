@@ -60,7 +60,7 @@ def _perform(order: Mapping[str, Any], folder: Path) -> Any:
         return None
     reference = _runnable(order["reference"], folder)
     if order["deed"] == "calibrate":
-        return to_plain(calibrate(loader, reference, threads))
+        return to_plain(calibrate(loader, reference, threads, order["quickest_pace_ns"]))
     candidate = _runnable(order["candidate"], folder)
     procedure = from_plain(Procedure, order["procedure"])
     return to_plain(take_figures(loader, candidate, reference, procedure, folder))

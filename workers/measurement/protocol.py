@@ -5,15 +5,20 @@ from typing import Any, Literal
 
 from search_spaces.values import Value
 from service.domain.device import DeviceProfile
-from workers.measurement.latency import DisturbedPairs
+from workers.measurement.disturbed_pairs import DisturbedPairs
 from workers.measurement.noise import Noise
 from workers.measurement.on_device import AcceleratorNote
 
 
 class ReferenceTiming(Value):
-    """The network that the latency is a multiple of, and what it is taken to last."""
+    """The network that the latency is a multiple of, and what it is taken to last.
+
+    slowdown: how many times as long it took beside the candidate as in the device's quickest
+        calibration, which others on the machine may do, or the candidate itself.
+    """
 
     name: str
+    slowdown: float
     latency_ms: float
     sem_ms: float
     calibrated_at: datetime
@@ -25,12 +30,17 @@ class Protocol(Value):
     latency: `latency_ms` is the median of (candidate / reference) by `clock`, times
         `reference.latency_ms`, over geometric means of two successive pairs, in which the two take
         turns at going first; its sem is a bootstrap over rounds, each of freshly loaded sessions.
-    slow rounds: of all `rounds`, `slow_rounds` are left out, in which the reference itself took a
-        quarter longer than in the quicker ones; `pairs` are those of the others.
+    slow rounds: each round is taken on the core that a short product of matrices is quickest on
+        just then. `slow_core_rounds` of all `rounds` were on cores a fifth slower than the device
+        is known to be (`quickest_pace_ns`, of that product; `pace_ns` this time at best).
+        These, and rounds in which the reference took 15 % longer than in the quicker ones, are the
+        `slow_rounds` left out, unless there were too few others; `pairs` are those of the rest.
     warm-up: of both networks in turn, in each round, until the medians of blocks of their ratios
         show no trend (Mann-Kendall); `unsettled_rounds` were taken all the same.
     disturbance: pairs `set_aside` were timed again; those `counted` were disturbed too, but by then
-        as many had been set aside as may be. `noisy`: more than a tenth of all pairs are such.
+        as many had been set aside as may be. `noisy`: more than a tenth of all pairs are such, or
+        too few rounds were on cores that were not slow, or the reference's `slowdown` is over 1.25:
+        others take the memory or the cache that networks beyond a core's own caches need.
         What the kernel does not tell (not in `watched`) is not noticed.
     confidence: "confidence" if the 95 % interval came within +-`relative_ci` of the median,
         "time_limit" if time ran out first; `relative_half_width` is what was reached.
@@ -52,6 +62,9 @@ class Protocol(Value):
     unsettled_rounds: int
     rounds: int
     slow_rounds: int
+    slow_core_rounds: int
+    pace_ns: float | None
+    quickest_pace_ns: float | None
     pairs: int
     candidate_repeats: int
     reference_repeats: int

@@ -21,6 +21,7 @@ from service.domain.device import DeviceProfile
 from workers.benches.bench import Bench
 from workers.durable_file import write_durably
 from workers.measurement.calibration_history import continue_history
+from workers.measurement.kept_paces import KeptPaces
 from workers.measurement.reference_network import (
     ReferenceShape,
     build_reference,
@@ -55,6 +56,11 @@ class Reference:
     history: tuple[Calibration, ...]
 
     @property
+    def quickest_ms(self) -> float:
+        """Of one inference, in the quickest of the calibrations."""
+        return min(one.latency_ms for one in (self.calibration, *self.history))
+
+    @property
     def runnable(self) -> Runnable:
         """It, with its input."""
         return reference_runnable(self.path)
@@ -72,15 +78,15 @@ def calibrated_reference(
     """
     base = cache_folder / "reference"
     base.mkdir(parents=True, exist_ok=True)
-    device = hashlib.sha256(f"{bench.device}|{bench.profile.key}".encode()).hexdigest()[:12]
     version = bench.runtime_version()
-    folder = base / f"{shape.name}-{runtime.name}-{version}-{threads}-threads-{device}"
+    folder = base / f"{shape.name}-{runtime.name}-{version}-{threads}-threads-{_device_key(bench)}"
+    calibrating = _Calibrating(shape, runtime, bench, threads, kept_paces(bench, cache_folder))
     with _held(base / f".{folder.name}.lock"):
         kept = _read(folder)
         if kept is None:
             shutil.rmtree(folder, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=base, prefix=".making-") as making:
-                _make(shape, runtime, bench, threads, Path(making))
+                calibrating.make(Path(making))
                 shutil.copytree(making, folder)
             kept = _read(folder)
             if kept is None:
@@ -89,10 +95,19 @@ def calibrated_reference(
         history = continue_history(
             base / f"{folder.name}.history.jsonl",
             calibration,
-            lambda: _calibrate(shape, runtime, bench, threads, path),
+            lambda: calibrating.calibrate(path),
             datetime.now(UTC),
         )
     return Reference(path, calibration, tuple(history))
+
+
+def kept_paces(bench: Bench, cache_folder: Path) -> KeptPaces:
+    """How quick the bench's device was, as the cache keeps it."""
+    return KeptPaces(cache_folder / "reference" / f"{_device_key(bench)}.paces.json")
+
+
+def _device_key(bench: Bench) -> str:
+    return hashlib.sha256(f"{bench.device}|{bench.profile.key}".encode()).hexdigest()[:12]
 
 
 def reference_runnable(path: Path) -> Runnable:
@@ -100,34 +115,42 @@ def reference_runnable(path: Path) -> Runnable:
     return Runnable(path, [tuple(tensor.numpy() for tensor in reference_input())])
 
 
-def _make(
-    shape: ReferenceShape, runtime: Runtime, bench: Bench, threads: int, folder: Path
-) -> None:
-    exported = runtime.export(build_reference(shape), reference_input(), folder)
-    kept = KeptCalibration(
-        **_calibrate(shape, runtime, bench, threads, exported.path).model_dump(),
-        file=exported.path.name,
-        file_sha256=_sha256(exported.path),
-        device=bench.profile,
-    )
-    write_durably(folder / _CALIBRATION_FILE, kept.model_dump_json(indent=2).encode())
+@dataclass(frozen=True)
+class _Calibrating:
+    """What one reference is exported and calibrated with."""
 
+    shape: ReferenceShape
+    runtime: Runtime
+    bench: Bench
+    threads: int
+    paces: KeptPaces
 
-def _calibrate(
-    shape: ReferenceShape, runtime: Runtime, bench: Bench, threads: int, path: Path
-) -> Calibration:
-    median_ns = bench.calibrate(reference_runnable(path), threads)
-    return Calibration(
-        reference=shape.name,
-        runtime=runtime.name,
-        runtime_version=bench.runtime_version(),
-        threads=threads,
-        clock=bench.clock(threads),
-        latency_ms=median_ns.value / 1e6,
-        sem_ms=median_ns.sem / 1e6,
-        n=median_ns.n,
-        calibrated_at=datetime.now(UTC).replace(microsecond=0),
-    )
+    def make(self, folder: Path) -> None:
+        exported = self.runtime.export(build_reference(self.shape), reference_input(), folder)
+        kept = KeptCalibration(
+            **self.calibrate(exported.path).model_dump(),
+            file=exported.path.name,
+            file_sha256=_sha256(exported.path),
+            device=self.bench.profile,
+        )
+        write_durably(folder / _CALIBRATION_FILE, kept.model_dump_json(indent=2).encode())
+
+    def calibrate(self, path: Path) -> Calibration:
+        alone = self.bench.calibrate(
+            reference_runnable(path), self.threads, self.paces.quickest_ns()
+        )
+        self.paces.keep(alone.pace_ns)
+        return Calibration(
+            reference=self.shape.name,
+            runtime=self.runtime.name,
+            runtime_version=self.bench.runtime_version(),
+            threads=self.threads,
+            clock=self.bench.clock(self.threads),
+            latency_ms=alone.median_ns.value / 1e6,
+            sem_ms=alone.median_ns.sem / 1e6,
+            n=alone.median_ns.n,
+            calibrated_at=datetime.now(UTC).replace(microsecond=0),
+        )
 
 
 def _read(folder: Path) -> tuple[Path, Calibration] | None:

@@ -95,7 +95,7 @@ def test_what_the_runner_says_becomes_the_time_of_one_inference(
     saying, network, tmp_path, script: str, changes: dict, expected_ns: float
 ) -> None:
     with bench_of(saying(script, **changes), tmp_path) as bench:
-        calibrated = bench.calibrate(network, 1)
+        calibrated = bench.calibrate(network, 1).median_ns
         assert calibrated.value == pytest.approx(expected_ns)
         assert calibrated.n == 16
 

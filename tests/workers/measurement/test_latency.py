@@ -9,15 +9,9 @@ import torch
 from torch import nn
 
 from tests.workers.measurement.fake_device import FakeDevice
-from workers.measurement.latency import (
-    PAIRS_PER_ROUND,
-    SINGLE_RUNS,
-    DisturbedPairs,
-    PairTimings,
-    crossed,
-    time_alone,
-    time_pairs,
-)
+from workers.measurement.disturbed_pairs import PAIRS_PER_ROUND, DisturbedPairs
+from workers.measurement.latency import SINGLE_RUNS, time_alone, time_pairs
+from workers.measurement.pair_timings import PairTimings, crossed
 from workers.measurement.pinning import pinned
 from workers.measurement.statistics import QuantileEstimate, estimate_quantile
 from workers.measurement.timed_block import Invoke, clocks_for
@@ -45,7 +39,7 @@ def time_fakes(
         relative_ci=relative_ci,
         time_limit_s=time_limit_s,
         span_s=span_s,
-        watch=device,
+        cores=device,
     )
 
 
@@ -93,7 +87,7 @@ def test_the_two_take_turns_at_being_loaded_second() -> None:
         min_pairs=64,
         relative_ci=0.01,
         time_limit_s=0,
-        watch=device,
+        cores=device,
     )
     assert loaded[:4] == ["candidate", "reference", "reference", "candidate"]
     np.testing.assert_allclose(timings.ratios[::2], 1 / 0.95)
@@ -122,7 +116,7 @@ def test_the_two_take_turns_at_being_timed_second() -> None:
         min_pairs=64,
         relative_ci=0.01,
         time_limit_s=0,
-        watch=device,
+        cores=device,
     )
     assert (timings.ratios[:, ::2] < 0.999).all()
     assert (timings.ratios[:, 1::2] > 1.001).all()
@@ -154,7 +148,7 @@ def test_what_is_slower_after_the_other_network_is_told_by_no_order() -> None:
         min_pairs=64,
         relative_ci=0.01,
         time_limit_s=0,
-        watch=device,
+        cores=device,
     )
     assert np.ptp(timings.ratios[:, 2:]) > 0.2  # the orders differ
     np.testing.assert_allclose(crossed(timings.ratios)[:, 1:], 1.5)
@@ -185,7 +179,7 @@ def test_rounds_in_which_the_reference_is_slow_are_left_out(slow: set[int]) -> N
         relative_ci=0.01,
         time_limit_s=20,
         span_s=0,
-        watch=device,
+        cores=device,
     )
     median = timings.median_ratio(0)
     assert (median.value, median.sem) == (1.0, 0.0)
@@ -222,7 +216,7 @@ def test_it_goes_on_for_its_span_though_it_is_sure_before() -> None:
         min_pairs=64,
         relative_ci=0.01,
         time_limit_s=3,
-        watch=usual,
+        cores=usual,
     )
     assert 1e9 <= usual.wall_ns < 1.2e9
 
@@ -410,15 +404,91 @@ def test_garbage_is_collected_between_but_not_within_timings() -> None:
 
 def test_alone_gives_the_median_of_fresh_sessions() -> None:
     device = FakeDevice()
-    estimate = time_alone(
+    alone = time_alone(
         lambda index: device.network(250_000 + 1_000 * index),
         device.clocks,
         seed=0,
         rounds=5,
-        watch=device,
+        cores=device,
     )
-    assert estimate.value == 252_000
-    assert estimate.n == 5 * PAIRS_PER_ROUND
+    assert alone.median_ns.value == 252_000
+    assert alone.median_ns.n == 5 * PAIRS_PER_ROUND
+    assert np.isnan(alone.pace_ns)
+
+
+def test_alone_rounds_on_slow_cores_are_repeated() -> None:
+    """Slow for a while, which is longer than one waits."""
+    device, end_ns = FakeDevice(), 5_030_000_000
+    device.pace = lambda wall_ns: 60_000 if wall_ns > end_ns else 90_000
+    alone = time_alone(
+        lambda _: device.network(250_000 if device.wall_ns > end_ns else 400_000),
+        device.clocks,
+        seed=0,
+        rounds=5,
+        cores=device,
+        quickest_pace_ns=60_000,
+    )
+    assert (alone.median_ns.value, alone.median_ns.sem) == (250_000, 0.0)
+    assert alone.pace_ns == 60_000
+    assert device.moves > 55
+
+
+def neighbour(device: FakeDevice, period_ns: int, slow_ns: int) -> Callable[[int], Invoke]:
+    """Somebody computes beside us for so long at the beginning of each period.
+
+    Gives candidates, which that slows by other factors than the reference, which it leaves alone.
+    """
+
+    def is_slow(wall_ns: int) -> bool:
+        return wall_ns % period_ns < slow_ns
+
+    def candidate(_: int) -> Invoke:
+        calm, slow = device.network(1_000_000), device.network(1_500_000)
+
+        def invoke() -> None:
+            now = slow if is_slow(device.wall_ns) else calm
+            now()
+
+        return invoke
+
+    device.pace = lambda wall_ns: 90_000 if is_slow(wall_ns) else 60_000
+    return candidate
+
+
+def test_rounds_wait_for_a_calm_core() -> None:
+    device = FakeDevice()
+    timings = time_fakes(device, neighbour(device, 2_000_000_000, 1_000_000_000), span_s=4)
+    assert timings.median_ratio(0).value == pytest.approx(4.0)
+    assert not timings.is_noisy
+    # Known from the first calm one on; those that began calm and ended slow are left out.
+    assert timings.slow_core_rounds <= timings.slow_rounds < len(timings.ratios) / 2
+    assert device.moves > len(timings.ratios)
+    assert (timings.pace_ns, timings.quickest_pace_ns) == (60_000, 60_000)
+
+
+def test_where_no_core_is_ever_calm_it_says_that_it_is_noisy() -> None:
+    device = FakeDevice()
+    candidate = neighbour(device, 10**12, 10**12)
+    timings = time_pairs(
+        candidate,
+        lambda _: device.network(250_000),
+        device.clocks,
+        0,
+        min_pairs=64,
+        relative_ci=0.01,
+        time_limit_s=10,
+        cores=device,
+        quickest_pace_ns=60_000,
+    )
+    assert timings.ended_by == "time_limit"
+    assert timings.is_noisy
+    assert timings.median_ratio(0).value == pytest.approx(6.0)
+    assert len(timings.ratios) >= 8
+    assert timings.slow_core_rounds == len(timings.ratios)
+    # Half of the time was given to waiting.
+    assert device.moves - len(timings.ratios) == pytest.approx(50, abs=2)
+    # The device's own: for the next one to judge by.
+    assert (timings.pace_ns, timings.quickest_pace_ns) == (90_000, 60_000)
 
 
 # From here on: ONNX Runtime on this machine, however busy it is.

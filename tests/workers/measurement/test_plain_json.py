@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from workers.measurement.latency import NO_PAIRS, DisturbedPairs, PairTimings
+from workers.measurement.disturbed_pairs import NO_PAIRS, DisturbedPairs
 from workers.measurement.noise import Noise
 from workers.measurement.on_device import Figures
+from workers.measurement.pair_timings import PairTimings
 from workers.measurement.peak_memory import PeakMemory
 from workers.measurement.plain_json import from_plain, to_plain
 
@@ -13,6 +14,9 @@ FIGURES = Figures(
     timings=PairTimings(
         ratios=np.array([[1.5, 2.25], [0.1, 3.0]]),
         reference_ns=np.array([[5.0, 6.0], [7.0, 8.0]]),
+        paces_ns=np.array([60_000.0, np.nan]),
+        quickest_pace_ns=np.nan,
+        fewest_rounds=2,
         wall_ns=np.array([[1.0, 2.0, 3.0]]),
         candidate_repeats=3,
         reference_repeats=4,
@@ -33,6 +37,8 @@ def test_figures_come_back_from_a_device_as_they_were() -> None:
     back = from_plain(Figures, json.loads(json.dumps(to_plain(FIGURES))))
     np.testing.assert_array_equal(back.timings.ratios, FIGURES.timings.ratios)
     np.testing.assert_array_equal(back.timings.wall_ns, FIGURES.timings.wall_ns)
+    np.testing.assert_array_equal(back.timings.paces_ns, FIGURES.timings.paces_ns)
+    assert np.isnan(back.timings.quickest_pace_ns)
     assert back.timings.ratios.dtype == np.float64
     assert (back.cores, back.noise, back.peak) == (FIGURES.cores, FIGURES.noise, FIGURES.peak)
     assert back.timings.ended_by == "time_limit"
