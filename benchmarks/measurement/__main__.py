@@ -13,6 +13,7 @@ from benchmarks.measurement.records import RESULTS, keep, write_table
 
 _FIGURES = {
     "scatter": (figures.scatter, figures.SCATTER_PROCESSES, 20.0),
+    "scatter_small": (figures.scatter_small, figures.SCATTER_PROCESSES, 20.0),
     "equal": (figures.equal, figures.EQUAL_PAIRS, 20.0),
     "equal_small": (figures.equal_small, figures.EQUAL_PAIRS, 20.0),
     "order": (figures.order, networks.NLU_COUNT, 20.0),

@@ -14,7 +14,12 @@ from workers.measurement.device_profile import profile_this_host
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 TABLE = Path(__file__).with_name("results.md")
-_EQUAL_NETWORKS = {"equal": "28 MB", "equal_small": "1.6 MB"}
+_NETWORKS = {
+    "scatter": "28 MB",
+    "scatter_small": "1.6 MB",
+    "equal": "28 MB",
+    "equal_small": "1.6 MB",
+}
 _VERSIONS = ("onnxruntime", "numpy", "torch")
 
 
@@ -60,11 +65,11 @@ def text_of(lines: Sequence[dict[str, Any]]) -> str:
         "Bars: at most 1.5 %, and at most a fifth of the plain mean's.",
         "",
         (
-            "| processes | s each | CV % | CV % of the plain mean | of its CPU time | told sem % "
+            "| network | processes | s each | CV % | CV % of the plain mean | of its CPU time | told sem % "
             "| noisy | load | commit | met |"
         ),
-        "|---|---|---|---|---|---|---|---|---|---|",
-        *(_scatter_row(line) for line in lines if line["figure"] == "scatter"),
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *(_scatter_row(line) for line in lines if line["figure"] in ("scatter", "scatter_small")),
         "",
         "## Two equal networks in turn",
         "",
@@ -72,7 +77,7 @@ def text_of(lines: Sequence[dict[str, Any]]) -> str:
         "",
         "| network | s each | covered | largest difference % | noisy | load | commit | met |",
         "|---|---|---|---|---|---|---|---|",
-        *(_equal_row(line) for line in lines if line["figure"] in _EQUAL_NETWORKS),
+        *(_equal_row(line) for line in lines if line["figure"] in ("equal", "equal_small")),
         "",
         "## Order of twelve NLU networks in two passes",
         "",
@@ -90,6 +95,7 @@ def _scatter_row(line: dict[str, Any]) -> str:
     result = line["result"]
     runs = result["runs"]
     return _row(
+        _NETWORKS[line["figure"]],
         len(runs),
         line["settings"]["time_limit_s"],
         f"{result['cv_percent']:.2f}",
@@ -105,7 +111,7 @@ def _equal_row(line: dict[str, Any]) -> str:
     result = line["result"]
     runs = [one for run in result["runs"] for one in (run["one"], run["other"])]
     return _row(
-        _EQUAL_NETWORKS[line["figure"]],
+        _NETWORKS[line["figure"]],
         line["settings"]["time_limit_s"],
         f"{result['covered']} of {result['of']}",
         f"{result['largest_difference_percent']:.1f}",

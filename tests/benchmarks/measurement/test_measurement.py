@@ -83,7 +83,13 @@ def test_every_figure_kept_has_a_row(tmp_path: Path) -> None:
         "met": True,
         "passes": [[one], [noisy]],
     }
-    kept = {"scatter": scatter, "equal": equal, "equal_small": equal, "order": order}
+    kept = {
+        "scatter": scatter,
+        "scatter_small": scatter,
+        "equal": equal,
+        "equal_small": equal,
+        "order": order,
+    }
     for name, result in kept.items():
         keep(name, settings, result, results)
     lines = [json.loads(line) for line in results.read_text().splitlines()]
@@ -92,8 +98,8 @@ def test_every_figure_kept_has_a_row(tmp_path: Path) -> None:
     assert lines[0]["settings"]["seed"] == 3
     write_table(results, table)
     rows = [line for line in table.read_text().splitlines() if line.startswith("| ")]
-    assert any(row.startswith("| 2 | 20.0 | 1.23 | 42.5 | 10.2 |") for row in rows)
     for size in ("28 MB", "1.6 MB"):
+        assert any(row.startswith(f"| {size} | 2 | 20.0 | 1.23 | 42.5 | 10.2 |") for row in rows)
         assert any(
             row.startswith(f"| {size} | 20.0 | 17 of 20 |") and "**no**" in row for row in rows
         )
