@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -30,7 +30,7 @@ from workers.devices.probe import probe
 from workers.devices.ssh import SshDevice
 from workers.environment import processor_name
 from workers.measurement.on_device import Procedure
-from workers.measurement.reference import calibrated_reference
+from workers.measurement.reference import calibrated_reference, kept_paces
 from workers.measurement.reference_network import reference_for
 from workers.measurement.runnable import Runnable
 from workers.registration import machine_device
@@ -83,7 +83,10 @@ def _run(way: str, name: str, bench: Bench, folder: Path, procedure: Procedure) 
     candidate = Runnable(folder / f"{name}.onnx", [NETWORKS[name].inputs])
     shape = reference_for(candidate.path.stat().st_size)
     reference = calibrated_reference(shape, find_runtime("onnxruntime"), bench, 1, folder)
+    paces = kept_paces(bench, folder)
+    procedure = replace(procedure, quickest_pace_ns=paces.quickest_ns())
     timings = bench.figures(candidate, reference.runnable, procedure).timings
+    paces.keep(timings.pace_ns)
     ratio = timings.median_ratio(procedure.seed)
     return Run(
         way=way,
