@@ -2,8 +2,8 @@
 
 `scatter`: one network of some 5 ms in fresh processes, while a second process loads the cores; the
 coefficient of variation of the median pair ratio beside that of the plain mean over 100 runs, taken
-in the same processes. Its weights' 28 MB do not fit into a core's own caches; `scatter_small` is the
-same of one as slow whose 1.6 MB do, for it has twelve times as many tokens.
+in the same processes. Its weights' 28 MB do not fit into a core's own caches; `scatter_small` is
+the same of one as slow whose 1.6 MB do, for it has twelve times as many tokens.
 `equal`: two files of that network, measured in turn in fresh processes; of how many pairs of
 figures the 95 % interval of the difference covers 0: by Student's t, from both figures' own errors.
 `equal_small` is the same of one of 1.6 MB.

@@ -65,8 +65,8 @@ def text_of(lines: Sequence[dict[str, Any]]) -> str:
         "Bars: at most 1.5 %, and at most a fifth of the plain mean's.",
         "",
         (
-            "| network | processes | s each | CV % | CV % of the plain mean | of its CPU time | told sem % "
-            "| noisy | load | commit | met |"
+            "| network | processes | s each | CV % | CV % of the plain mean | of its CPU time "
+            "| told sem % | noisy | load | commit | met |"
         ),
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *(_scatter_row(line) for line in lines if line["figure"] in ("scatter", "scatter_small")),
