@@ -132,6 +132,7 @@ class Attempts:
         heartbeat: LeaseHeartbeat,
     ) -> None:
         self.spool.put(*report_of(lease.grant, result))
+        lease.begin_report()
         # The report ends the lease: what the heartbeats still owe has to arrive before it.
         while not (heartbeat.flush() and self.delivery.deliver(lease.grant.lease_id)):
             if lease.has_ended or self.shutdown.is_ending:

@@ -114,7 +114,10 @@ class LeaseHeartbeat:
                     grant.lease_id, heartbeat, timeout_s=max(_SHORTEST_TIMEOUT_S, grant.heartbeat_s)
                 )
             except (LeaseLost, LeaseNotFound) as error:
-                _logger.warning("Lost the lease of %s: %s", _stage_name(self._lease), error)
+                # The server may have the report, and be done with it, before the worker knows; one
+                # that comes too late is told of by its delivery.
+                if not self._lease.is_being_reported:
+                    _logger.warning("Lost the lease of %s: %s", _stage_name(self._lease), error)
                 self._lease.lose()
                 return "refused"
             except FINAL_REFUSALS as error:

@@ -29,6 +29,7 @@ class HeldLease:
         self._lock = threading.Lock()
         self._command: Command = "continue"
         self._is_lost = False
+        self._is_being_reported = False
         self._ends_s = 0.0
         self._extend(clock_s(), grant.ttl_s)
 
@@ -43,6 +44,17 @@ class HeldLease:
             self._extend(sent_at_s, reply.ttl_s)
             if self._command != "cancel":
                 self._command = reply.command
+
+    def begin_report(self) -> None:
+        """From now on its end may be that of its stage's report, which is no loss."""
+        with self._lock:
+            self._is_being_reported = True
+
+    @property
+    def is_being_reported(self) -> bool:
+        """Whether the report is on its way."""
+        with self._lock:
+            return self._is_being_reported
 
     def lose(self) -> None:
         """The server says that the lease is no longer held."""
