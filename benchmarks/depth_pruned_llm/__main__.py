@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.depth_pruned_llm.records import RESULTS, keep, kept, write_table
+from benchmarks.depth_pruned_llm.records import RESULTS, keep, write_table
 from benchmarks.depth_pruned_llm.recovery import cases, run
+from benchmarks.records import read
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_table()
         return
     torch.set_num_threads(1)
-    done = {line["case"]["name"] for line in kept(given.results)}
+    done = {line["case"]["name"] for line in read(given.results)}
     for case in cases(given.seeds):
         if case.name not in done:
             outcome = run(case, given.cache, given.max_steps)

@@ -1,15 +1,9 @@
 """Results kept as one JSON line per network, and the page made of them."""
 
-import json
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from benchmarks.depth_pruned_llm import recovery
 from benchmarks.depth_pruned_llm.recovery import (
@@ -21,6 +15,7 @@ from benchmarks.depth_pruned_llm.recovery import (
     Case,
     Outcome,
 )
+from benchmarks.records import Line, add, measured_on, read
 from benchmarks.source_commit import commit_of
 from search_spaces.language.depth_pruned_llm.network import BLOCKS
 
@@ -35,38 +30,21 @@ _LABELS = {
     "self_distilled": "self-distilled responses (SDD)",
 }
 
-Line = dict[str, Any]
-
 
 def keep(case: Case, outcome: Outcome, results: Path = RESULTS) -> None:
     """Adds the network with the arm, the space's commit, the versions, the machine, its load."""
     line = {
         "commit": commit_of(_SOURCE),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "load": round(os.getloadavg()[0], 1),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
+        **measured_on(_PACKAGES),
         "case": {"name": case.name, **asdict(case), "arm": case.arm.parameters},
         "outcome": asdict(outcome),
     }
-    with results.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def kept(results: Path = RESULTS) -> list[Line]:
-    """All lines; none where there is no file yet."""
-    if not results.exists():
-        return []
-    with results.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    add(line, results)
 
 
 def write_table(results: Path = RESULTS, table: Path = TABLE) -> None:
     """Writes the page of all kept networks."""
-    table.write_text(text_of(kept(results)), encoding="utf-8")
+    table.write_text(text_of(read(results)), encoding="utf-8")
 
 
 @dataclass(frozen=True)

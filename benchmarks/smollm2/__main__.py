@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.smollm2.records import RESULTS, keep, kept, write_table
+from benchmarks.records import read
+from benchmarks.smollm2.records import RESULTS, keep, write_table
 from benchmarks.smollm2.recovery import STEPS, cases, run
 
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_table()
         return
     torch.set_num_threads(1)
-    done = {line["case"]["name"] for line in kept(given.results)}
+    done = {line["case"]["name"] for line in read(given.results)}
     for case in cases(given.seeds):
         if case.name not in done:
             outcome = run(case, given.cache, given.steps)

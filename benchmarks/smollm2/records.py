@@ -1,16 +1,12 @@
 """Results kept as one JSON line per network, and the page made of them."""
 
-import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.records import Line, add, measured_on, read
 from benchmarks.smollm2 import recovery
 from benchmarks.smollm2.recovery import ARMS, RECOVERED, REMOVED, Case, Outcome
 from benchmarks.source_commit import commit_of
@@ -29,39 +25,22 @@ _LABELS = {"": "not recovered", "given": "people's (SFT)", "self_distilled": "it
 _CLAIMED = {"prose_perplexity": "below", "prose_agreement": "above", "response_agreement": "above"}
 """Figures in which self-distilled responses shall lie below or above given ones."""
 
-Line = dict[str, Any]
-
 
 def keep(case: Case, outcome: Outcome, results: Path = RESULTS) -> None:
     """Adds the network with the source's commit, the versions, the machine and its load."""
     line = {
         "commit": commit_of("benchmarks/smollm2"),
         "library_commit": commit_of("search_spaces/language/depth_pruned_llm"),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "load": round(os.getloadavg()[0], 1),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
+        **measured_on(_PACKAGES),
         "case": {"name": case.name, **asdict(case)},
         "outcome": asdict(outcome),
     }
-    with results.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def kept(results: Path = RESULTS) -> list[Line]:
-    """All lines; none where there is no file yet."""
-    if not results.exists():
-        return []
-    with results.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    add(line, results)
 
 
 def write_table(results: Path = RESULTS, table: Path = TABLE) -> None:
     """Writes the page of all kept networks."""
-    table.write_text(text_of(kept(results)), encoding="utf-8")
+    table.write_text(text_of(read(results)), encoding="utf-8")
 
 
 def figures(

@@ -1,9 +1,10 @@
 """All figures as lines of JSON, and the page they become."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks import records
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 PAGE = Path(__file__).with_name("README.md")
@@ -16,14 +17,12 @@ _BEGIN, _END = "<!-- {} -->", "<!-- end of {} -->"
 
 def read(kind: str, results: Path = RESULTS) -> list[dict[str, Any]]:
     """The records of one kind (`accuracy`, `cpu`, `matmul`), in the order of their making."""
-    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
-    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+    return [record for record in records.read(results) if record["kind"] == kind]
 
 
 def keep(kind: str, record: Record, results: Path = RESULTS) -> None:
     """Adds one."""
-    with results.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"kind": kind, **record}) + "\n")
+    records.add({"kind": kind, **record}, results)
 
 
 def write_part(name: str, text: str, page: Path = PAGE) -> None:

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.depth_pruned_llm.__main__ import main
-from benchmarks.depth_pruned_llm.records import SETTINGS, Setting, keep, kept, text_of, wins
+from benchmarks.depth_pruned_llm.records import SETTINGS, Setting, keep, text_of, wins
 from benchmarks.depth_pruned_llm.recovery import ARMS, NOT_RECOVERED, SIZES, Case, Outcome, cases
+from benchmarks.records import read
 
 OUTCOME = Outcome(
     figures={
@@ -36,12 +37,12 @@ def test_arms_of_a_seed_differ_in_what_the_case_names():
 
 @pytest.fixture
 def lines(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.depth_pruned_llm.records.version", lambda _: "1.0")
+    monkeypatch.setattr("benchmarks.records.version", lambda _: "1.0")
     for case in cases([0, 1, 2]):
         better = 5.0 * (case.responses == "self_distilled") * (-1 if case.seed == 2 else 1)
         figures = {**OUTCOME.figures, "accuracy_recovery": 80.0 + better + case.seed}
         keep(case, replace(OUTCOME, figures=figures), tmp_path / "results.jsonl")
-    return kept(tmp_path / "results.jsonl")
+    return read(tmp_path / "results.jsonl")
 
 
 def test_the_page_tells_medians_spreads_and_who_won(lines):
@@ -67,7 +68,7 @@ def test_arms_are_compared_seed_by_seed(lines):
 
 def test_what_is_kept_is_not_run_again(tmp_path, monkeypatch):
     results, ran = tmp_path / "results.jsonl", []
-    monkeypatch.setattr("benchmarks.depth_pruned_llm.records.version", lambda _: "1.0")
+    monkeypatch.setattr("benchmarks.records.version", lambda _: "1.0")
 
     def run(case, *_):
         ran.append(case)
@@ -81,4 +82,4 @@ def test_what_is_kept_is_not_run_again(tmp_path, monkeypatch):
     assert len(ran) == 2 * len(SETTINGS) - 1
     main(arguments)
     assert len(ran) == 2 * len(SETTINGS) - 1
-    assert len({json.dumps(line["case"]) for line in kept(results)}) == 1 + 2 * len(SETTINGS)
+    assert len({json.dumps(line["case"]) for line in read(results)}) == 1 + 2 * len(SETTINGS)

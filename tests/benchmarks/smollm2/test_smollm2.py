@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from benchmarks.records import read
 from benchmarks.smollm2 import records, texts
 from benchmarks.smollm2.figures import choices, perplexity, response_agreement
 from benchmarks.smollm2.model import SmolChat, gguf_folder
@@ -100,7 +101,7 @@ FIGURES = {
 
 
 def test_the_page_tells_who_won_and_by_how_much_chance_is_worse(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "version", lambda _: "1.0")
+    monkeypatch.setattr("benchmarks.records.version", lambda _: "1.0")
     for case in cases([0, 1, 2]):
         own = case.responses == "self_distilled"
         figures = dict(FIGURES)
@@ -109,7 +110,7 @@ def test_the_page_tells_who_won_and_by_how_much_chance_is_worse(tmp_path, monkey
         figures["prose_agreement"] += 0.1 if own and case.seed else 0
         notes = {"removed_blocks": [1, 2], "accepted": 190, "wrong": 10, "unanswered": 1}
         records.keep(case, Outcome(figures, notes, 60.0), tmp_path / "results.jsonl")
-    page = records.text_of(records.kept(tmp_path / "results.jsonl"))
+    page = records.text_of(read(tmp_path / "results.jsonl"))
     assert "| prose_perplexity | below | 3 of 3 |" in page
     assert "| prose_agreement | above | 2 of 3 |" in page
     assert "| response_agreement | above | 0 of 3 |" in page
