@@ -33,8 +33,11 @@ from search_spaces.language.nlu_encoder.space import SEARCH_SPACE
 from search_spaces.language.nlu_encoder.training import recipe
 from search_spaces.recipe import TrainingContext
 from service.domain.device import MeasurementSettings
+from workers.benches.in_process import InProcessBench
 from workers.environment import machine_profile, package_versions
 from workers.measurement.measure import measure
+from workers.registration import machine_device
+from workers.runtimes.registry import find_runtime
 from workers.training.scattered_weights import scatter_weights
 
 SEEN_COMMANDS: Final = 16_384
@@ -125,7 +128,10 @@ def _measured_row(arm: Arm) -> tuple[Row, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as work:
         context = TrainingContext(_SEED, _CACHE, Path(work))
         inputs = recipe().example_inputs(whole, _INPUTS, context)
-        measured = measure(network.eval(), inputs, MeasurementSettings(), _CACHE, Path(work), _SEED)
+        runtime = find_runtime("onnxruntime")
+        bench = InProcessBench(runtime, machine_device(), Path(work))
+        settings = MeasurementSettings()
+        measured = measure(network, inputs, settings, runtime, bench, _CACHE, Path(work), _SEED)
     latency = measured.metrics["latency_ms"]
     row = {name: str(arm.parameters[name]) for name in ARCHITECTURE_NAMES} | {
         "latency_ms": f"{latency.mean:.6f}",
