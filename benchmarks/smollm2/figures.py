@@ -4,13 +4,16 @@ Shapes: B texts, T tokens.
 """
 
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.smollm2.texts import with_choices
 from search_spaces.language.depth_pruned_llm.chat import Chat, Exchange
 from search_spaces.language.depth_pruned_llm.fine_tuning import (
     IGNORED,
@@ -20,6 +23,7 @@ from search_spaces.language.depth_pruned_llm.fine_tuning import (
     tokenize_exchanges,
 )
 from search_spaces.language.depth_pruned_llm.generation import respond
+from search_spaces.language.depth_pruned_llm.harness import evaluate, write_choice_task
 
 _AT_ONCE = 8
 
@@ -100,4 +104,13 @@ def figures_of(
         "response_agreement": agreement,
         "response_perplexity": own_perplexity,
         "trivia_accuracy": sum(right) / len(right),
+        "trivia_choice_accuracy": _choice_accuracy(network, tokenizer, chat, tests.trivia),
     }
+
+
+def _choice_accuracy(network: Any, tokenizer: Any, chat: Chat, trivia: Sequence[Exchange]) -> float:
+    """By lm-evaluation-harness: how often the right one of four answers is the likeliest."""
+    with tempfile.TemporaryDirectory() as name:
+        task = write_choice_task(Path(name), "trivia_choices", with_choices(trivia, chat))
+        found = evaluate(network, tokenizer, [task], folder=Path(name), batch_size=_AT_ONCE)
+    return found[task.name].mean

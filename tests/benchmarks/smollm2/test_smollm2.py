@@ -72,6 +72,22 @@ def test_prose_for_tests_is_other_prose_than_that_for_calibration():
     assert not tests.equal(calibration)
 
 
+def test_each_question_has_its_own_answer_among_others():
+    exchanges = [Exchange("trivia", f"question {n}", f"answer {n % 5}") for n in range(12)]
+
+    class Plain:
+        def ask(self, exchange):
+            return exchange.instruction
+
+    questions = texts.with_choices(exchanges, Plain())
+    assert questions == texts.with_choices(exchanges, Plain())
+    for exchange, question in zip(exchanges, questions, strict=True):
+        assert question.question == exchange.instruction
+        assert len(set(question.choices)) == 4
+        assert question.choices[question.right] == exchange.response
+    assert len({question.right for question in questions}) > 1
+
+
 def test_missing_packages_are_told_with_the_remedy(monkeypatch):
     monkeypatch.setattr("benchmarks.smollm2.model.find_spec", lambda _: None)
     monkeypatch.setattr("benchmarks.smollm2.texts.find_spec", lambda _: None)
@@ -97,6 +113,7 @@ FIGURES = {
     "response_agreement": 0.6,
     "response_perplexity": 3.0,
     "trivia_accuracy": 0.1,
+    "trivia_choice_accuracy": 0.3,
 }
 
 
