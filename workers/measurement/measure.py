@@ -185,11 +185,11 @@ def _protocol(
         seed=seed,
         reference=ReferenceTiming(
             name=calibration.reference,
-            slowdown=slowdown,
             latency_ms=calibration.latency_ms,
             sem_ms=calibration.sem_ms,
             calibrated_at=calibration.calibrated_at,
         ),
+        reference_slowdown=slowdown,
         agreement_inputs=agreement.inputs,
         agreement_worst_relative_error=agreement.worst_relative_error,
         agreement_tolerance=agreement.tolerance,

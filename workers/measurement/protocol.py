@@ -11,14 +11,9 @@ from workers.measurement.on_device import AcceleratorNote
 
 
 class ReferenceTiming(Value):
-    """The network that the latency is a multiple of, and what it is taken to last.
-
-    slowdown: how many times as long it took beside the candidate as in the device's quickest
-        calibration, which others on the machine may do, or the candidate itself.
-    """
+    """The network that the latency is a multiple of, and what it is taken to last."""
 
     name: str
-    slowdown: float
     latency_ms: float
     sem_ms: float
     calibrated_at: datetime
@@ -39,7 +34,8 @@ class Protocol(Value):
         show no trend (Mann-Kendall); `unsettled_rounds` were taken all the same.
     disturbance: pairs `set_aside` were timed again; those `counted` were disturbed too, but by then
         as many had been set aside as may be. `noisy`: more than a tenth of all pairs are such, or
-        too few rounds were on cores that were not slow, or the reference's `slowdown` is over 1.25:
+        too few rounds were on cores that were not slow, or `reference_slowdown` is over 1.25:
+        so many times as long the reference took as in the device's quickest calibration, for
         others take the memory or the cache that networks beyond a core's own caches need.
         What the kernel does not tell (not in `watched`) is not noticed.
     confidence: "confidence" if the 95 % interval came within +-`relative_ci` of the median,
@@ -78,6 +74,7 @@ class Protocol(Value):
     relative_ci: float
     seed: int
     reference: ReferenceTiming
+    reference_slowdown: float
     agreement_inputs: int
     agreement_worst_relative_error: float
     agreement_tolerance: float
