@@ -4,12 +4,15 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from benchmarks.pruned_export.records import RESULTS, keep, write_table
-from benchmarks.pruned_export.speed import REMOVED, RUNTIMES, Case, run
+from benchmarks.pruned_export.speed import REMOVED, RUNTIMES, Case, export, run
 from benchmarks.records import read
 
 
@@ -23,30 +26,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("table", help="write README.md from the kept results")
     one = commands.add_parser("one", help="take one, given as JSON, in this process")
     one.add_argument("case", type=json.loads)
+    one.add_argument("exports", type=Path)
     given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
     if given.command == "table":
         write_table()
     elif given.command == "one":
-        print(json.dumps(run(Case(**given.case))))
+        print(json.dumps(run(Case(**given.case), given.exports)))
     else:
-        _take_missing(given.seeds, given.results)
+        with tempfile.TemporaryDirectory() as exports:
+            _take_missing(given.seeds, given.results, Path(exports))
 
 
-def _take_missing(seeds: Sequence[int], results: Path) -> None:
+def _take_missing(seeds: Sequence[int], results: Path, exports: Path) -> None:
     done = [line["case"] for line in read(results)]
-    for seed in seeds:
-        for runtime in RUNTIMES:
-            for removed in REMOVED:
-                case = Case(runtime, removed, seed)
-                if asdict(case) in done:
-                    continue
-                command = [sys.executable, "-m", "benchmarks.pruned_export", "one"]
-                told = subprocess.run(
-                    [*command, json.dumps(asdict(case))], capture_output=True, text=True, check=True
-                )
-                figures = json.loads(told.stdout.splitlines()[-1])
-                keep(case, figures, results)
-                print(case, figures, flush=True)
+    wanted = [
+        Case(runtime, removed, seed)
+        for runtime in RUNTIMES
+        for seed in seeds
+        for removed in REMOVED
+    ]
+    for case in wanted:
+        if asdict(case) in done:
+            continue
+        for blocks in (case.blocks, case.blocks - case.removed):
+            if not (exports / f"{case.runtime}-{blocks}").exists():
+                export(case.runtime, blocks, exports)
+        command = [sys.executable, "-m", "benchmarks.pruned_export", "one"]
+        told = subprocess.run(
+            [*command, json.dumps(asdict(case)), str(exports)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        figures = json.loads(told.stdout.splitlines()[-1])
+        keep(case, figures, results)
+        print(case, figures, flush=True)
 
 
 if __name__ == "__main__":

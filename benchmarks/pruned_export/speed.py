@@ -1,6 +1,5 @@
 """Exports two models' steps of decoding, and times one against the other."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 
 from search_spaces.language.depth_pruned_llm.decoding_step import DecodingStep
+from workers.measurement.array_file import read_arrays, write_arrays
 from workers.measurement.latency import Load, time_pairs
 from workers.measurement.pinning import pinned
 from workers.measurement.timed_block import Invoke, clocks_for
@@ -18,7 +18,8 @@ from workers.runtimes.runtime import Runtime
 BLOCKS, PLACES, PLACE = 30, 256, 128
 REMOVED = (2, 4, 6)
 RUNTIMES = ("onnxruntime", "openvino")
-TIME_LIMIT_S = 60.0
+TIME_LIMIT_S = 30.0
+_INPUTS, _NETWORK = "inputs.npz", "network.txt"
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,26 @@ class Case:
         return self.blocks / (self.blocks - self.removed)
 
 
-def run(case: Case, time_limit_s: float = TIME_LIMIT_S, width: int = 576) -> dict[str, Any]:
-    """Speed-up with its error, and tokens per second by the wall clock of either model."""
-    torch.set_num_threads(1)
+def run(case: Case, exports: Path, time_limit_s: float = TIME_LIMIT_S) -> dict[str, Any]:
+    """Speed-up with its error, and tokens per second by the wall clock of either model.
+
+    exports: where `export` has put both models.
+    """
     runtime = find_runtime(case.runtime)
-    with tempfile.TemporaryDirectory() as name, torch.no_grad():
-        load = {
-            blocks: _exported(runtime, blocks, width, Path(name) / str(blocks), case.seed)
-            for blocks in (case.blocks, case.blocks - case.removed)
-        }
-        with pinned(1) as cores:
-            timings = time_pairs(
-                load[case.blocks - case.removed],
-                load[case.blocks],
-                clocks_for(1),
-                case.seed,
-                min_pairs=64,
-                relative_ci=0.01,
-                time_limit_s=time_limit_s,
-                cores=cores,
-            )
+    pruned, unpruned = (
+        _loading(runtime, exports, blocks) for blocks in (case.blocks - case.removed, case.blocks)
+    )
+    with pinned(1) as cores:
+        timings = time_pairs(
+            pruned,
+            unpruned,
+            clocks_for(1),
+            case.seed,
+            min_pairs=64,
+            relative_ci=0.01,
+            time_limit_s=time_limit_s,
+            cores=cores,
+        )
     ratio = timings.median_ratio(case.seed)
     return {
         "speedup": 1 / ratio.value,
@@ -67,6 +68,33 @@ def run(case: Case, time_limit_s: float = TIME_LIMIT_S, width: int = 576) -> dic
         "noisy": timings.is_noisy,
         "ended_by": timings.ended_by,
     }
+
+
+def export(runtime_name: str, blocks: int, exports: Path, width: int = 576) -> None:
+    """Puts the step of a model of so many blocks, and its inputs, where `run` looks for them."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        step = DecodingStep(smollm2_shape(blocks, width)).eval()
+        cache = [torch.randn_like(one) for one in step.empty_cache(PLACES)]
+        inputs = (torch.tensor([[7]]), torch.tensor([[PLACE]]), *cache)
+        folder = exports / f"{runtime_name}-{blocks}"
+        folder.mkdir()
+        path = find_runtime(runtime_name).export(step, inputs, folder).path
+    write_arrays(folder / _INPUTS, [tuple(one.numpy() for one in inputs)])
+    (folder / _NETWORK).write_text(path.name)
+
+
+def _loading(runtime: Runtime, exports: Path, blocks: int) -> Load:
+    folder = exports / f"{runtime.name}-{blocks}"
+    path = folder / (folder / _NETWORK).read_text()
+    (inputs,) = read_arrays(folder / _INPUTS)
+
+    def load(_: int) -> Invoke:
+        session = runtime.load(path, 1)
+        session.prepare(tuple(inputs))
+        return session.invoke
+
+    return load
 
 
 def smollm2_shape(blocks: int, width: int) -> Any:
@@ -84,20 +112,3 @@ def smollm2_shape(blocks: int, width: int) -> Any:
         tie_word_embeddings=True,
     )
     return AutoModelForCausalLM.from_config(config).eval()
-
-
-def _exported(runtime: Runtime, blocks: int, width: int, folder: Path, seed: int) -> Load:
-    torch.manual_seed(seed)
-    step = DecodingStep(smollm2_shape(blocks, width)).eval()
-    cache = [torch.randn_like(one) for one in step.empty_cache(PLACES)]
-    inputs = (torch.tensor([[7]]), torch.tensor([[PLACE]]), *cache)
-    folder.mkdir()
-    exported = runtime.export(step, inputs, folder)
-    arrays = tuple(one.numpy() for one in inputs)
-
-    def load(_: int) -> Invoke:
-        session = runtime.load(exported.path, 1)
-        session.prepare(arrays)
-        return session.invoke
-
-    return load

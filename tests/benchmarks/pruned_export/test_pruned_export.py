@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pruned_export.records import keep, text_of
-from benchmarks.pruned_export.speed import Case, run
+from benchmarks.pruned_export.speed import Case, export, run
 from benchmarks.records import read
 
 FIGURES = {
@@ -21,8 +21,11 @@ FIGURES = {
 
 
 @pytest.mark.alone
-def test_a_network_without_blocks_gives_more_tokens_a_second() -> None:
-    figures = run(Case("onnxruntime", removed=3, seed=0, blocks=4), time_limit_s=2, width=72)
+def test_a_network_without_blocks_gives_more_tokens_a_second(tmp_path: Path) -> None:
+    for blocks in (4, 1):
+        export("onnxruntime", blocks, tmp_path, width=72)
+    case = Case("onnxruntime", removed=3, seed=0, blocks=4)
+    figures = run(case, tmp_path, time_limit_s=2)
     assert 1.3 < figures["speedup"] < 4
     assert figures["tokens_per_s"] > 1
     assert figures.keys() == FIGURES.keys()
