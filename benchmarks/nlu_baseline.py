@@ -15,11 +15,12 @@ from statistics import median
 
 import torch
 
+from benchmarks.training import train_through
 from search_spaces.arm import Arm
 from search_spaces.language.nlu_encoder.space import SEARCH_SPACE
 from search_spaces.language.nlu_encoder.training import recipe
 from search_spaces.parameters import ParameterValue
-from search_spaces.recipe import TrainedNetwork, TrainingContext
+from search_spaces.recipe import TrainingContext
 
 _VARIANTS: dict[str, Mapping[str, ParameterValue | None]] = {
     "baseline": {},
@@ -73,16 +74,6 @@ def _arm(changes: Mapping[str, ParameterValue | None]) -> Arm:
     return SEARCH_SPACE.space.canonical({k: v for k, v in given.items() if v is not None})
 
 
-def _train(arm: Arm, context: TrainingContext) -> TrainedNetwork:
-    training = recipe().train(arm, context)
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            result: TrainedNetwork = end.value
-            return result
-
-
 def main() -> None:
     """Prints one line of a Markdown table per variant as soon as it is trained."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,7 +89,7 @@ def main() -> None:
             arm, errors, seconds = _arm(changes), [], []
             for seed in range(given.seeds):
                 start = time.process_time()
-                trained = _train(arm, TrainingContext(seed, cache, Path(folder)))
+                trained = train_through(recipe(), arm, TrainingContext(seed, cache, Path(folder)))
                 seconds.append(time.process_time() - start)
                 errors.append(trained.metrics["frame_error"].mean)
             weights = list(trained.network.parameters())

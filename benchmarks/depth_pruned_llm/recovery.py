@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.training import train_through
 from search_spaces.arm import Arm
 from search_spaces.language.depth_pruned_llm.space import SEARCH_SPACE
 from search_spaces.language.depth_pruned_llm.training import DepthPrunedRecipe
@@ -107,10 +108,4 @@ def run(case: Case, cache_folder: Path, max_steps: int | None = None) -> Outcome
 def _trained(case: Case, cache_folder: Path, max_steps: int | None) -> TrainedNetwork:
     with tempfile.TemporaryDirectory() as folder:
         context = TrainingContext(case.seed, cache_folder, Path(folder), max_steps)
-        training = DepthPrunedRecipe(world_seed=case.seed).train(case.arm, context)
-        while True:
-            try:
-                next(training)
-            except StopIteration as end:
-                result: TrainedNetwork = end.value
-                return result
+        return train_through(DepthPrunedRecipe(world_seed=case.seed), case.arm, context)

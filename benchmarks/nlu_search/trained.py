@@ -3,15 +3,14 @@
 import os
 import tempfile
 import time
-from collections.abc import Generator
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from benchmarks.optimizer.problems.problem import Problem
 from benchmarks.records import Line, add, measured_on, read
 from benchmarks.source_commit import commit_of
+from benchmarks.training import train_through
 from search_spaces.arm import Arm
 from search_spaces.language.nlu_encoder.space import SEARCH_SPACE
 from search_spaces.language.nlu_encoder.training import recipe
@@ -32,7 +31,6 @@ QUICK = MeasurementSettings(time_limit_s=6.0, relative_ci=0.02)
 _SEED, _INPUTS = 0, 8
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "archfront" / "bench"
 _PACKAGES = ("torch", "onnxruntime", "numpy")
-_Result = TypeVar("_Result")
 
 
 class TrainedArms:
@@ -113,7 +111,7 @@ class TrainedArms:
         with tempfile.TemporaryDirectory() as work:
             context = TrainingContext(_SEED, self._cache, Path(work), max_steps=steps)
             try:
-                return _returned(recipe().train(arm, context)).metrics["frame_error"]
+                return train_through(recipe(), arm, context).metrics["frame_error"]
             except ArmInfeasible:
                 return Estimate(1.0, 0.01)
 
@@ -134,12 +132,3 @@ class TrainedArms:
                 _SEED,
             )
         return measured.metrics["latency_ms"], measured.protocol
-
-
-def _returned(run: Generator[object, None, _Result]) -> _Result:
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result

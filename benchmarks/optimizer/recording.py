@@ -9,10 +9,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import torch
 
@@ -28,6 +27,7 @@ from benchmarks.optimizer.problems.nlu_table import (
     read_rows,
     write_rows,
 )
+from benchmarks.training import train_through
 from search_spaces.arm import Arm
 from search_spaces.language.nlu_encoder.space import SEARCH_SPACE
 from search_spaces.language.nlu_encoder.training import recipe
@@ -51,7 +51,6 @@ _FIXED = {
     "ffn_sparsity": 0.5,
 }
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "archfront" / "bench"
-_Result = TypeVar("_Result")
 
 
 def record_errors(folder: Path = TABLES_FOLDER, limit: int | None = None) -> int:
@@ -105,7 +104,7 @@ def _trained_row(arm: Arm) -> Row:
     started_s = time.process_time()
     with tempfile.TemporaryDirectory() as work:
         context = TrainingContext(_SEED, _CACHE, Path(work), max_steps=steps)
-        trained = _returned(lambda: recipe().train(in_nlu_encoder(arm), context))
+        trained = train_through(recipe(), in_nlu_encoder(arm), context)
     cpu_s = time.process_time() - started_s
     figures = trained.metrics
     weights = sum(weight.numel() for weight in trained.network.parameters())
@@ -141,16 +140,6 @@ def _measured_row(arm: Arm) -> tuple[Row, dict[str, Any]]:
         "load_average": f"{os.getloadavg()[0]:.2f}",
     }
     return row, measured.protocol
-
-
-def _returned(start: Callable[[], Generator[object, None, _Result]]) -> _Result:
-    run = start()
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
 
 
 def _write_protocol(table: Path, protocol: dict[str, Any]) -> None:

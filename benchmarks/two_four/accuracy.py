@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from benchmarks.source_commit import commit_of
+from benchmarks.training import train_through
 from benchmarks.two_four.records import RESULTS, keep, read
 from search_spaces.arm import Arm
 from search_spaces.compression.two_four_sparsity.space import SEARCH_SPACE
 from search_spaces.compression.two_four_sparsity.task import load_task
 from search_spaces.compression.two_four_sparsity.training import planned_steps, recipe
 from search_spaces.parameters import ParameterValue
-from search_spaces.recipe import TrainedNetwork, TrainingContext, TrainingState
+from search_spaces.recipe import TrainingContext, TrainingState
 from workers.environment import processor_name
 
 NETWORKS = ("convolution", "transformer", "lstm")
@@ -75,21 +76,11 @@ class DenseOnce:
         yield copy.deepcopy(self._state)
 
 
-def _train(arm: Arm, context: TrainingContext) -> TrainedNetwork:
-    training = recipe().train(arm, context)
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            result: TrainedNetwork = end.value
-            return result
-
-
 def run(arm: Arm, context: TrainingContext) -> dict[str, Any]:
     """One training on one thread."""
     torch.set_num_threads(1)
     start = time.process_time()
-    trained = _train(arm, context)
+    trained = train_through(recipe(), arm, context)
     metrics = {name: estimate.mean for name, estimate in trained.metrics.items()}
     return {
         **metrics,
