@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from workers.measurement.disturbance import KernelWatch, Watch
 
 SLOW_PACE = 1.2
-"""Times the quickest: between the clock's steps of a core left alone (up to 1.12 on the machine
-that it was chosen on) and a neighbour on its other thread (1.3 and more)."""
+"""Times the quickest: between the clock's steps of a core left alone (up to 1.15 on the machine
+that it was chosen on) and a neighbour on its other thread (mostly 1.3 and more)."""
 
 _LOOK_AGAIN_S = 0.1
 

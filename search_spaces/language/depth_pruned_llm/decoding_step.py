@@ -40,9 +40,9 @@ class DecodingStep(nn.Module):
         keys, values: N x H x C x D; those at `place` and behind it do not matter.
         """
         cache = _Cache(keys, values)
-        hidden = torch.arange(keys.shape[2] + 1, device=keys.device)[None, None, None, :]
+        places = torch.arange(keys.shape[2] + 1, device=keys.device)[None, None, None, :]
         # The token sees those before it, and itself, which comes last.
-        is_seen = (hidden < place) | (hidden == keys.shape[2])
+        is_seen = (places < place) | (places == keys.shape[2])
         mask = torch.where(is_seen, 0.0, torch.finfo(keys.dtype).min).to(keys.dtype)
         answer = self.language_model(
             input_ids=token,
@@ -67,8 +67,6 @@ class DecodingStep(nn.Module):
 class _Cache:
     """What the blocks take for a cache of transformers."""
 
-    is_compileable = False
-
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         self._keys = keys
         self._values = values
@@ -80,11 +78,8 @@ class _Cache:
     ) -> tuple[Tensor, Tensor]:
         self.new_keys.append(key)
         self.new_values.append(value)
-        before = (self._keys[layer_idx][None], self._values[layer_idx][None])
-        return torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2)
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002  (transformers' own)
-        return int(self._keys.shape[2])
+        keys, values = self._keys[layer_idx][None], self._values[layer_idx][None]
+        return torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
 
 
 def decode_greedily(
