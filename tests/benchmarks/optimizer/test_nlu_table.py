@@ -17,8 +17,9 @@ from benchmarks.optimizer.problems.nlu_table import (
     read_rows,
     write_rows,
 )
-from benchmarks.optimizer.recording import in_nlu_encoder, record_errors
+from benchmarks.optimizer.recording import in_nlu_encoder, record_errors, record_latencies
 from search_spaces.language.nlu_encoder.space import SEARCH_SPACE
+from service.domain.device import MeasurementSettings
 
 
 def test_every_arm_is_legal_here_and_in_nlu_encoder():
@@ -94,3 +95,17 @@ def test_recording_trains_for_real_and_goes_on_where_it_was(tmp_path, monkeypatc
     with path.open() as file:
         assert csv.DictReader(file).fieldnames[:7] == [p.name for p in SPACE.parameters]
     assert '"nlu_encoder@' in (tmp_path / "errors.json").read_text()
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_recording_measures_an_architecture_for_real(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "_CACHE", tmp_path / "cache")
+    brief = MeasurementSettings(min_pairs=16, relative_ci=0.5, time_limit_s=0.5)
+    monkeypatch.setattr(recording, "MeasurementSettings", lambda: brief)
+    assert record_latencies(tmp_path, limit=1) == 71
+    (row,) = read_rows(tmp_path / LATENCIES_TABLE)
+    assert 0.01 < float(row["latency_ms"]) < 5
+    assert 0 < float(row["latency_ms_sem"]) < 1
+    assert int(row["pairs"]) >= 16
+    assert int(row["macs"]) > 10_000
