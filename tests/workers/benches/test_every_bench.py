@@ -46,7 +46,6 @@ def test_it_calibrates_and_takes_every_figure(bench: Bench, reference: Runnable)
     assert np.median(figures.timings.ratios) == pytest.approx(1, rel=0.2)
     assert figures.timings.ratios.size >= QUICK.min_pairs  # and so many more as its span holds
     assert 0.2 < np.median(figures.timings.wall_ns) / calibrated.value < 5
-    assert figures.timings.ended_by == "confidence"
     # In turn on the calmest that there were.
     assert figures.cores is None or len(figures.cores) >= 1
     assert figures.timings.paces_ns.shape == figures.timings.ratios.shape[:1]
