@@ -19,7 +19,7 @@ from schemathesis.checks import not_a_server_error
 from service.api.openapi import snapshot
 from tests.service.served_api import EXTERNAL_SPEC, WORKER_SPEC
 
-EXAMPLES = int(os.environ.get("ARCHFRONT_TEST_FUZZ_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("ARCHFRONT_TEST_FUZZ_EXAMPLES", "4"))
 SNAPSHOT = Path(__file__).parents[3] / "docs" / "api" / "openapi.json"
 
 

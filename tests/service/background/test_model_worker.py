@@ -2,17 +2,14 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from service.background.model_process import MODEL_COMMAND, Answer
 from service.optimizer.optimizer import find_optimizer
 from tests.service.optimizer.tricky_spaces import SPACES, request_after
 
 
-@pytest.mark.slow
 def test_another_process_suggests_the_same_bit_for_bit() -> None:
-    request = request_after(SPACES["conditional"], 6, count=2)
-    here = find_optimizer("ax").suggest(request)
+    request = request_after(SPACES["conditional"], 6, strategy="gp", count=2)
+    here = find_optimizer("gp").suggest(request)
     with subprocess.Popen(MODEL_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None

@@ -414,7 +414,7 @@ _SETTINGS = settings(
 @pytest.mark.slow
 def test_random_histories_on_sqlite(fresh_databases: FreshDatabases) -> None:
     machine = _machine_on(fresh_databases.sqlite_url)
-    run_state_machine_as_test(machine, settings=settings(_SETTINGS, max_examples=25))
+    run_state_machine_as_test(machine, settings=settings(_SETTINGS, max_examples=16))
 
 
 @pytest.mark.slow
