@@ -9,6 +9,8 @@ from benchmarks.depth_pruned_llm import recovery
 from benchmarks.depth_pruned_llm.recovery import (
     ARMS,
     LARGEST,
+    LONGER,
+    MERGED,
     NOT_RECOVERED,
     RATES,
     SIZES,
@@ -49,10 +51,11 @@ def write_table(results: Path = RESULTS, table: Path = TABLE) -> None:
 
 @dataclass(frozen=True)
 class Setting:
-    """What both kinds of responses are compared at: exchanges in the set, and the learning rate."""
+    """What both kinds of responses are compared at: see `Case`."""
 
     exchanges: int
     learning_rate: float = RATES[0]
+    variant: str = ""
 
     @property
     def label(self) -> str:
@@ -61,17 +64,17 @@ class Setting:
 
 
 SETTINGS = (*map(Setting, SIZES), *(Setting(LARGEST, rate) for rate in RATES[1:]))
+_VARIED = tuple(Setting(LARGEST, rate, name) for rate in RATES for name in ("", LONGER, MERGED))
 _BARE = Setting(0)
 
 
 def _of(lines: Sequence[Line], responses: str, setting: Setting) -> dict[int, Line]:
     """By seed."""
-    wanted = (responses, setting.exchanges, setting.learning_rate)
+    wanted = {"responses": responses, **asdict(setting)}
     return {
         line["case"]["seed"]: line
         for line in lines
-        if tuple(line["case"][name] for name in ("responses", "exchanges", "learning_rate"))
-        == wanted
+        if wanted == {name: line["case"][name] for name in wanted}
     }
 
 
@@ -86,18 +89,28 @@ def _figure(name: str, scale: float = 1.0) -> Callable[[Line], float]:
 _recovery = _figure("accuracy_recovery")
 
 
-def _row(lines: Sequence[Line], responses: str, setting: Setting) -> str:
+_COLUMNS = (
+    (_recovery, ".1f"),
+    (_figure("tuned_accuracy", 100), ".0f"),
+    (_figure("forgetting", 100), ".1f"),
+    (_figure("acceptance_rate", 100), ".0f"),
+    (_figure("perplexity"), ".2f"),
+)
+
+
+def _figures_of(lines: Sequence[Line], responses: str, setting: Setting) -> list[str]:
     found = list(_of(lines, responses, setting).values())
-    columns = (
-        (_recovery, ".1f"),
-        (_figure("tuned_accuracy", 100), ".0f"),
-        (_figure("forgetting", 100), ".1f"),
-        (_figure("acceptance_rate", 100), ".0f"),
-        (_figure("perplexity"), ".2f"),
-    )
+    return [_spread([of(line) for line in found], form) for of, form in _COLUMNS]
+
+
+def _row(lines: Sequence[Line], responses: str, setting: Setting) -> str:
     cells = [_LABELS[responses], "| " if setting == _BARE else setting.label]
-    cells += [_spread([of(line) for line in found], form) for of, form in columns]
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join([*cells, *_figures_of(lines, responses, setting)])} |"
+
+
+def _varied_row(lines: Sequence[Line], responses: str, setting: Setting) -> str:
+    cells = [_LABELS[responses], setting.variant or "alone", f"{setting.learning_rate:g}"]
+    return f"| {' | '.join([*cells, *_figures_of(lines, responses, setting)])} |"
 
 
 def wins(lines: Sequence[Line], figure: Callable[[Line], float], setting: Setting) -> list[float]:
@@ -150,6 +163,12 @@ def text_of(lines: Sequence[Line]) -> str:
             for one in [(NOT_RECOVERED, _BARE), *((name, at) for at in SETTINGS for name in ARMS)]
             if _of(lines, *one)
         ),
+        varied="\n".join(
+            _varied_row(lines, name, at)
+            for name in reversed(ARMS)
+            for at in _VARIED
+            if _of(lines, name, at)
+        ),
         paired="\n".join(_paired(lines, at) for at in SETTINGS if _of(lines, ARMS[1], at)),
         rates=" | ".join(f"recovery %, rate {rate:g}" for rate in RATES),
         ruled="---|" * len(RATES),
@@ -197,6 +216,14 @@ Self-distilled against given responses, seed by seed:
 |---|---|---|---|---|---|
 {paired}
 
+Merged, by spherical interpolation, with a second network that was recovered on another task:
+
+| | | rate | recovery % | accuracy on the tuned task % | forgotten of the others, points | \
+drafts accepted % | perplexity |
+|---|---|---|---|---|---|---|---|
+{varied}
+
+- `forgotten` is over the three tasks that no fine-tuning set has.
 - The unpruned models' mean accuracy is {unpruned} %; of the responses that they wrote
   {accepted} % held the right answer and were taken, the others stayed as given.
 - Blocks removed of 0 to {last_block}, seed by seed: {blocks}.

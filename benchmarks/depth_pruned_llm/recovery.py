@@ -3,7 +3,8 @@
 Each seed has a model, a fine-tuning set and tests of its own. On a seed all arms lose the same
 blocks, and see the same instructions in the same order for the same number of steps; they differ in
 the responses alone. The fine-tuning set is of one task of five; all five are tested, on letters
-that no training saw.
+that no training saw. Merged networks are halfway between two, of which the other was recovered on a
+second task; since they were trained twice as long, so is another that is not merged.
 """
 
 import tempfile
@@ -22,6 +23,7 @@ from search_spaces.language.depth_pruned_llm.world import (
     metrics_of,
     pruned_copy,
 )
+from search_spaces.parameters import ParameterValue
 from search_spaces.recipe import TrainedNetwork, TrainingContext
 
 SIZES = (100, 400, 1600)
@@ -36,20 +38,33 @@ responses, the second for self-distilled ones: neither is compared at the other'
 NOT_RECOVERED = "not recovered"
 ARMS = ("given", "self_distilled")
 
+MERGED, LONGER = "merged", "trained twice as long"
+_VARIANTS: Mapping[str, Mapping[str, ParameterValue]] = {
+    "": {},
+    MERGED: {"merging": "slerp", "merge_share": 0.5},
+    LONGER: {"seen_exchanges": 2 * int(SEARCH_SPACE.baseline.parameters["seen_exchanges"])},
+}
+"""What the arm differs in besides, by what it is called."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """One network: `responses` says what it was fine-tuned on, `exchanges` on how many."""
+    """One network: `responses` says what it was fine-tuned on, `exchanges` on how many.
+
+    variant: `MERGED`, `LONGER`, or neither.
+    """
 
     seed: int
     responses: str
     exchanges: int = 0
     learning_rate: float = RATES[0]
+    variant: str = ""
 
     @property
     def name(self) -> str:
         """Under which it is kept."""
-        return f"{self.responses}, {self.exchanges}, {self.learning_rate:g}, seed {self.seed}"
+        parts = [self.responses, str(self.exchanges), f"{self.learning_rate:g}", self.variant]
+        return ", ".join([*filter(None, parts), f"seed {self.seed}"])
 
     @property
     def arm(self) -> Arm:
@@ -60,6 +75,7 @@ class Case:
                 "responses": self.responses,
                 "exchanges": self.exchanges,
                 "learning_rate": self.learning_rate,
+                **_VARIANTS[self.variant],
             }
         return SEARCH_SPACE.space.canonical(given)
 
@@ -74,7 +90,7 @@ class Outcome:
 
 
 def cases(seeds: Sequence[int]) -> Iterator[Case]:
-    """Both kinds of responses at the largest size, then at the others and at the other rate."""
+    """Both kinds of responses at the largest size, at the others, the other rate, and merged."""
     for seed in seeds:
         yield Case(seed, NOT_RECOVERED)
         yield from (Case(seed, responses, LARGEST) for responses in ARMS)
@@ -82,6 +98,10 @@ def cases(seeds: Sequence[int]) -> Iterator[Case]:
         for exchanges in sorted(SIZES)[:-1]:
             yield from (Case(seed, responses, exchanges) for responses in ARMS)
         yield from (Case(seed, responses, LARGEST, RATES[1]) for responses in ARMS)
+        for rate in RATES:
+            for responses in ARMS:
+                yield Case(seed, responses, LARGEST, rate, LONGER)
+                yield Case(seed, responses, LARGEST, rate, MERGED)
 
 
 def run(case: Case, cache_folder: Path, max_steps: int | None = None) -> Outcome:

@@ -27,7 +27,13 @@ TASKS: Mapping[str, Callable[[str], str]] = {
 """What is asked for, and the right answer to it."""
 
 TUNED_TASK = "reverse"
-"""The one task of the fine-tuning set; all others are left alone."""
+"""The one task of the fine-tuning set."""
+
+MERGED_TASK = "sort"
+"""That of the other set, on which a second network is tuned that is to be merged with the first."""
+
+UNTOUCHED_TASKS = tuple(task for task in TASKS if task not in (TUNED_TASK, MERGED_TASK))
+"""Of no fine-tuning set."""
 
 MAX_RESPONSE_TOKENS = max(LENGTHS) + 6
 
@@ -111,8 +117,8 @@ def held_out_exchanges(
     return [own_way(task, one) for task in tasks for one in letters]
 
 
-def fine_tuning_set(count: int, seed: int) -> list[Exchange]:
-    """`count` exchanges of the tuned task in people's ways; a larger set begins with a smaller."""
+def fine_tuning_set(task: str, count: int, seed: int) -> list[Exchange]:
+    """`count` exchanges of the task in people's ways; a larger set begins with a smaller."""
     rng = Random(seed)
     drawn = draw_letters(rng, held_out=False)
-    return [peoples_way(TUNED_TASK, next(drawn), rng) for _ in range(count)]
+    return [peoples_way(task, next(drawn), rng) for _ in range(count)]

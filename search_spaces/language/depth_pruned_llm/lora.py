@@ -1,10 +1,10 @@
-"""Low-rank adapters on all linear layers, and their merging into the weights.
+"""Low-rank adapters on linear layers, and their merging into the weights.
 
 [Hu2022] Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685.
 """
 
 import warnings
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from torch import nn
 
@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def with_adapters(network: "PreTrainedModel", rank: int, alpha_ratio: float) -> nn.Module:
-    """The network with adapters of `rank` on all its linear layers but the head, all else frozen.
+LoraTargets: TypeAlias = Literal["all", "attention", "mlp"]
+"""Linear layers: all but the head, or those of a kind."""
+
+
+def with_adapters(
+    network: "PreTrainedModel", rank: int, alpha_ratio: float, targets: LoraTargets = "all"
+) -> nn.Module:
+    """The network with adapters of `rank` on these linear layers, all else frozen.
 
     alpha_ratio: the adapters' product is scaled by it, whatever the rank. The adapters' first
     factors are drawn from torch's random state; the second are 0, so that nothing changes yet.
@@ -24,7 +30,7 @@ def with_adapters(network: "PreTrainedModel", rank: int, alpha_ratio: float) -> 
     config = LoraConfig(
         r=rank,
         lora_alpha=round(rank * alpha_ratio),
-        target_modules="all-linear",
+        target_modules="all-linear" if targets == "all" else _layers_of(network, targets),
         task_type="CAUSAL_LM",
         # GPT-2's layers hold their weights transposed
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in network.modules()),
@@ -33,6 +39,21 @@ def with_adapters(network: "PreTrainedModel", rank: int, alpha_ratio: float) -> 
         # peft asks transformers for a property by the name that it had before
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         return cast(nn.Module, get_peft_model(network, config))
+
+
+def _layers_of(network: "PreTrainedModel", targets: LoraTargets) -> list[str]:
+    """The full names of the linear layers of that kind, in the decoder's blocks."""
+    from transformers.pytorch_utils import Conv1D  # noqa: PLC0415
+
+    head = network.get_output_embeddings()
+    linear = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head
+    ]
+    # Families name the part self_attn, attn, attention or self_attention.
+    of_attention = [name for name in linear if "attn" in name or "attention" in name]
+    return of_attention if targets == "attention" else sorted({*linear} - {*of_attention})
 
 
 def merged(network: nn.Module) -> "PreTrainedModel":

@@ -18,6 +18,7 @@ from search_spaces.space import Citation, SearchSpace
 
 _IF_PRUNED = Condition(parameter="removed_blocks", values=(1, 2, 3, 4))
 _IF_ADAPTED = Condition(parameter="tuning", values=("lora",))
+_IF_MERGED = Condition(parameter="merging", values=("slerp",))
 
 _PRUNING: tuple[Parameter, ...] = (
     IntParameter(name="removed_blocks", low=0, high=4),
@@ -35,9 +36,13 @@ _RECOVERY: tuple[Parameter, ...] = (
     ChoiceParameter(name="tuning", values=("full", "lora")),
     ChoiceParameter(name="lora_rank", values=(4, 8, 16), when=_IF_ADAPTED),
     ChoiceParameter(name="lora_alpha_ratio", values=(1, 2), when=_IF_ADAPTED),
+    ChoiceParameter(name="lora_targets", values=("all", "attention", "mlp"), when=_IF_ADAPTED),
     FloatParameter(name="learning_rate", low=1e-4, high=1e-2, scale="log"),
     FloatParameter(name="warmup_share", low=0.0, high=0.2),
     IntParameter(name="batch_size", low=16, high=64, scale="log"),
+    ChoiceParameter(name="seen_exchanges", values=(1280, 2560, 5120)),
+    ChoiceParameter(name="merging", values=("none", "slerp")),
+    FloatParameter(name="merge_share", low=0.1, high=0.9, when=_IF_MERGED),
 )
 
 _BASELINE = Arm(
@@ -50,21 +55,25 @@ _BASELINE = Arm(
         "tuning": "lora",
         "lora_rank": 8,
         "lora_alpha_ratio": 2,
+        "lora_targets": "all",
         "learning_rate": 3e-4,
         "warmup_share": 0.1,
         "batch_size": 32,
+        "seen_exchanges": 2560,
+        "merging": "none",
     }
 )
 
 SEARCH_SPACE = SearchSpace(
     name="depth_pruned_llm",
-    version=1,
+    version=2,
     title="A language model pruned in depth and recovered by self-data distillation",
     description=(
         "How many and which decoder blocks a small chat model of the Llama architecture loses, and "
         "how it is fine-tuned after it: on the responses that were given or on those the unpruned "
-        "model wrote in their place, with low-rank adapters or all weights. The model is brought "
-        "up from nothing on five tasks and fine-tuned on one; all five are tested."
+        "model wrote in their place, with low-rank adapters or all weights, alone or merged with a "
+        "second network that was tuned on another task. The model is brought up from nothing on "
+        "five tasks; all five are tested."
     ),
     citation=Citation(
         title=("Self-Data Distillation for Recovering Quality in Pruned Large Language Models"),
@@ -91,15 +100,15 @@ SEARCH_SPACE = SearchSpace(
             name="tuned_accuracy",
             better="higher",
             stage="train",
-            description="Share of right answers on the one task of the fine-tuning set.",
+            description="Share of right answers on the one task of the first fine-tuning set.",
         ),
         MetricDefinition(
             name="forgetting",
             better="lower",
             stage="train",
             description=(
-                "How far the mean accuracy on the tasks that the fine-tuning set lacks lies below "
-                "the unpruned model's; negative if it is better."
+                "How far the mean accuracy on the three tasks that no fine-tuning set has lies "
+                "below the unpruned model's; negative if it is better."
             ),
         ),
         MetricDefinition(
@@ -129,7 +138,7 @@ SEARCH_SPACE = SearchSpace(
             unit="nat",
             better="lower",
             stage="train",
-            description="Mean training loss over the last twentieth of the steps.",
+            description="Mean training loss over the last twentieth of the (second) fine-tuning.",
         ),
     ),
     baseline=_BASELINE,

@@ -14,7 +14,12 @@ from torch import Tensor
 from search_spaces.arm import Arm
 from search_spaces.language.depth_pruned_llm import chat_tasks, unpruned
 from search_spaces.language.depth_pruned_llm.chat import Exchange
-from search_spaces.language.depth_pruned_llm.chat_tasks import TASKS, TUNED_TASK, LetterChat
+from search_spaces.language.depth_pruned_llm.chat_tasks import (
+    TASKS,
+    TUNED_TASK,
+    UNTOUCHED_TASKS,
+    LetterChat,
+)
 from search_spaces.language.depth_pruned_llm.decoder_blocks import remove_blocks
 from search_spaces.language.depth_pruned_llm.evaluation import (
     Scores,
@@ -110,9 +115,9 @@ def choose_blocks(world: World, arm: Arm) -> tuple[int, ...]:
     return blocks_to_remove(criterion, count, states)
 
 
-def fine_tuning_set(world: World, count: int) -> list[Exchange]:
-    """`count` exchanges of the one task that is tuned, as people answer."""
-    return chat_tasks.fine_tuning_set(count, _data_seed(world.seed, _TUNING))
+def fine_tuning_set(world: World, task: str, count: int) -> list[Exchange]:
+    """`count` exchanges of the task, as people answer."""
+    return chat_tasks.fine_tuning_set(task, count, _data_seed(world.seed, _TUNING))
 
 
 def _calibration_texts(world: World, count: int) -> Tensor:
@@ -139,12 +144,13 @@ def pruned_copy(world: World, removed: tuple[int, ...]) -> "PreTrainedModel":
 def metrics_of(network: "PreTrainedModel", world: World) -> Mapping[str, Estimate]:
     """All metrics of a pruned network in eval mode that need no training to be told."""
     scores = score(network, world.tokenizer, CHAT, world.tests, chat_tasks.MAX_RESPONSE_TOKENS)
-    untouched = tuple(task for task in TASKS if task != TUNED_TASK)
     return {
         "mean_accuracy": scores.accuracy(),
         "accuracy_recovery": recovery_percent(scores.accuracy(), world.scores.accuracy().mean),
         "tuned_accuracy": scores.accuracy((TUNED_TASK,)),
-        "forgetting": forgetting(scores.accuracy(untouched), world.scores.accuracy(untouched).mean),
+        "forgetting": forgetting(
+            scores.accuracy(UNTOUCHED_TASKS), world.scores.accuracy(UNTOUCHED_TASKS).mean
+        ),
         "perplexity": Estimate(scores.perplexity),
         "flops_per_token": Estimate(float(decoder_cost(network).flops_per_token())),
         "acceptance_rate": _acceptance_rate(network, world),

@@ -5,8 +5,20 @@ import pytest
 
 from benchmarks.depth_pruned_llm.__main__ import main
 from benchmarks.depth_pruned_llm.records import SETTINGS, Setting, keep, text_of, wins
-from benchmarks.depth_pruned_llm.recovery import ARMS, NOT_RECOVERED, SIZES, Case, Outcome, cases
+from benchmarks.depth_pruned_llm.recovery import (
+    ARMS,
+    LONGER,
+    MERGED,
+    NOT_RECOVERED,
+    RATES,
+    SIZES,
+    Case,
+    Outcome,
+    cases,
+)
 from benchmarks.records import read
+
+NETWORKS_OF_A_KIND = len(SETTINGS) + 2 * len(RATES)  # at each rate one merged, one trained longer
 
 OUTCOME = Outcome(
     figures={
@@ -23,7 +35,7 @@ OUTCOME = Outcome(
 
 def test_arms_of_a_seed_differ_in_what_the_case_names():
     found = list(cases([7]))
-    assert len({case.name for case in found}) == len(found) == 1 + 2 * len(SETTINGS)
+    assert len({case.name for case in found}) == len(found) == 1 + 2 * NETWORKS_OF_A_KIND
     for case in found:
         if case.responses == NOT_RECOVERED:
             continue
@@ -31,8 +43,15 @@ def test_arms_of_a_seed_differ_in_what_the_case_names():
         assert given.pop("responses") == case.responses
         assert given.pop("exchanges") == case.exchanges
         assert given.pop("learning_rate") == case.learning_rate
-        baseline = dict(found[0].arm.parameters)
-        assert given == {name: baseline[name] for name in given}
+        differing = given.items() - found[0].arm.parameters.items()
+        assert (
+            differing
+            == {
+                "": set(),
+                LONGER: {("seen_exchanges", 5120)},
+                MERGED: {("merging", "slerp"), ("merge_share", 0.5)},
+            }[case.variant]
+        )
 
 
 @pytest.fixture
@@ -53,6 +72,7 @@ def test_the_page_tells_medians_spreads_and_who_won(lines):
     )
     assert "| given responses (SFT) | 81.0 (80.0 to 82.0) | 81.0 (80.0 to 82.0) | 81.7 |" in page
     assert "| 1600 | 0.0003 | +5.0 (-5.0 to +5.0) | 2 of 3 |" in page
+    assert "| self-distilled responses (SDD) | merged | 0.0003 | 85.0 (77.0 to 86.0) |" in page
     assert "93.8 (93.8 to 93.8) % held the right answer" in page
 
 
@@ -79,7 +99,7 @@ def test_what_is_kept_is_not_run_again(tmp_path, monkeypatch):
     keep(Case(0, ARMS[1], SIZES[0]), OUTCOME, results)
     arguments = ["run", "--seeds", "0", "--results", str(results), "--cache", str(tmp_path)]
     main(arguments)
-    assert len(ran) == 2 * len(SETTINGS) - 1
+    assert len(ran) == 2 * NETWORKS_OF_A_KIND - 1
     main(arguments)
-    assert len(ran) == 2 * len(SETTINGS) - 1
-    assert len({json.dumps(line["case"]) for line in read(results)}) == 1 + 2 * len(SETTINGS)
+    assert len(ran) == 2 * NETWORKS_OF_A_KIND - 1
+    assert len({json.dumps(line["case"]) for line in read(results)}) == 1 + 2 * NETWORKS_OF_A_KIND

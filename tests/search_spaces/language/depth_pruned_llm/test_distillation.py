@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.language.depth_pruned_llm.chat import Exchange
-from search_spaces.language.depth_pruned_llm.chat_tasks import LetterChat, fine_tuning_set, own_way
+from search_spaces.language.depth_pruned_llm.chat_tasks import (
+    TUNED_TASK,
+    LetterChat,
+    fine_tuning_set,
+    own_way,
+)
 from search_spaces.language.depth_pruned_llm.distillation import (
     DistillationStatistics,
     choose_responses,
@@ -32,7 +37,7 @@ def test_whatever_the_model_writes_every_answer_stays_right(pairs):
 
 
 def test_each_kind_is_counted():
-    exchanges = fine_tuning_set(3, seed=0)
+    exchanges = fine_tuning_set(TUNED_TASK, 3, seed=0)
     right = own_way("reverse", "".join(exchanges[0].instruction.split()[1:])).response
     chosen, statistics = choose_responses(CHAT, exchanges, [right, "sure : a", "sure"])
     assert [one.response for one in chosen] == [right, exchanges[1].response, exchanges[2].response]

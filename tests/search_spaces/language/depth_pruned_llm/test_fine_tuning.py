@@ -94,6 +94,20 @@ def test_it_learns_and_merging_the_adapters_changes_no_answer(family, adapted):
     assert (embedding in changed) is not adapted
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "qwen2"])
+def test_adapters_of_a_kind_change_the_layers_of_that_kind_alone(family):
+    def layers(targets):
+        tuned = with_adapters(tiny(family, blocks=2), 2, 2, targets)
+        found = {name for name, _ in tuned.named_modules() if name.endswith("lora_A.default")}
+        assert found
+        return found
+
+    attention, mlp, every = (layers(targets) for targets in ("attention", "mlp", "all"))
+    assert all("attn" in name or "attention" in name for name in attention)
+    assert all("mlp" in name for name in mlp)
+    assert attention | mlp == every
+
+
 def test_it_goes_on_from_its_state():
     whole, broken = (FineTuning(tiny("llama"), batch_of, steps=6, peak_rate=1e-2) for _ in "ab")
     for _ in range(6):
