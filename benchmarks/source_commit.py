@@ -5,14 +5,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+_RESULTS = (":(exclude)*.jsonl", ":(exclude)*.md")
+
 
 def commit_of(folder: str) -> str:
-    """The last commit that touched `folder` of the repository; `` outside git.
+    """The last commit that touched the source in `folder` of the repository; `` outside git.
 
-    A `+` follows where the folder is changed.
+    A `+` follows where that is changed. Results and pages, which a benchmark writes beside its
+    source, are no part of it.
     """
-    commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", folder)
-    return commit + ("+" if _git("status", "--porcelain", "--", folder) else "")
+    source = ("--", folder, *_RESULTS)
+    commit = _git("log", "-1", "--format=%h", "--abbrev=10", *source)
+    return commit + ("+" if _git("status", "--porcelain", *source) else "")
 
 
 def _git(*arguments: str) -> str:
