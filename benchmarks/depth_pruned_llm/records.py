@@ -138,7 +138,7 @@ def text_of(lines: Sequence[Line]) -> str:
     last = lines[-1]
     first, *rest = (recovery.__doc__ or "").strip().splitlines()
     versions = ", ".join(f"{name} {number}" for name, number in last["versions"].items())
-    arm = {**last["case"]["arm"]}
+    arm = dict(lines[0]["case"]["arm"])
     for name in ("responses", "exchanges", "learning_rate"):
         arm.pop(name)
     pruned = list(_of(lines, NOT_RECOVERED, _BARE).values())
