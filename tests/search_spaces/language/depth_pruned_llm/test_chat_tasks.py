@@ -10,8 +10,10 @@ from search_spaces.language.depth_pruned_llm.chat_tasks import (
     LENGTHS,
     LETTERS,
     MAX_RESPONSE_TOKENS,
+    MERGED_TASK,
     TASKS,
     TUNED_TASK,
+    UNTOUCHED_TASKS,
     LetterChat,
     draw_letters,
     fine_tuning_set,
@@ -78,18 +80,23 @@ def test_no_training_sees_the_letters_of_a_test():
     tests = held_out_exchanges(tuple(TASKS), 50, seed=3)
     assert [exchange.task for exchange in tests[::50]] == list(TASKS)
     tested = {"".join(exchange.instruction.split()[1:]) for exchange in tests}
-    tuned = {"".join(one.instruction.split()[1:]) for one in fine_tuning_set(400, seed=3)}
+    given = [
+        one for task in (TUNED_TASK, MERGED_TASK) for one in fine_tuning_set(task, 400, seed=3)
+    ]
+    tuned = {"".join(one.instruction.split()[1:]) for one in given}
     raised = set(islice(draw_letters(Random(3), held_out=False), 400))
     assert {len(letters) for letters in tested} == set(LENGTHS)
     assert all(map(is_held_out, tested))
     assert not any(map(is_held_out, tuned | raised))
 
 
-def test_a_larger_set_begins_with_the_smaller_and_is_of_one_task():
-    larger = fine_tuning_set(40, seed=1)
-    assert larger[:15] == fine_tuning_set(15, seed=1)
-    assert larger != fine_tuning_set(40, seed=2)
-    assert {exchange.task for exchange in larger} == {TUNED_TASK}
+@pytest.mark.parametrize("task", [TUNED_TASK, MERGED_TASK])
+def test_a_larger_set_begins_with_the_smaller_and_is_of_one_task(task):
+    larger = fine_tuning_set(task, 40, seed=1)
+    assert larger[:15] == fine_tuning_set(task, 15, seed=1)
+    assert larger != fine_tuning_set(task, 40, seed=2)
+    assert {exchange.task for exchange in larger} == {task}
+    assert task not in UNTOUCHED_TASKS
 
 
 @pytest.mark.parametrize(
