@@ -27,13 +27,18 @@ def with_adapters(
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (missed only where it is used)
     from transformers.pytorch_utils import Conv1D  # noqa: PLC0415
 
+    linear = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not network.get_output_embeddings()
+    }
     config = LoraConfig(
         r=rank,
         lora_alpha=round(rank * alpha_ratio),
-        target_modules="all-linear" if targets == "all" else _layers_of(network, targets),
+        target_modules=[name for name in linear if targets in ("all", _kind_of(name))],
         task_type="CAUSAL_LM",
         # GPT-2's layers hold their weights transposed
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in network.modules()),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),
     )
     with warnings.catch_warnings():
         # peft asks transformers for a property by the name that it had before
@@ -41,19 +46,9 @@ def with_adapters(
         return cast(nn.Module, get_peft_model(network, config))
 
 
-def _layers_of(network: "PreTrainedModel", targets: LoraTargets) -> list[str]:
-    """The full names of the linear layers of that kind, in the decoder's blocks."""
-    from transformers.pytorch_utils import Conv1D  # noqa: PLC0415
-
-    head = network.get_output_embeddings()
-    linear = [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
-    ]
-    # Families name the part self_attn, attn, attention or self_attention.
-    of_attention = [name for name in linear if "attn" in name or "attention" in name]
-    return of_attention if targets == "attention" else sorted({*linear} - {*of_attention})
+def _kind_of(layer: str) -> LoraTargets:
+    """Families name the one part self_attn, attn or attention, the other mlp in most."""
+    return "attention" if "attn" in layer or "attention" in layer else "mlp"
 
 
 def merged(network: nn.Module) -> "PreTrainedModel":
