@@ -9,6 +9,8 @@ class MetricDefinition(Value):
     """What a stage reports under `name`.
 
     target: the device that it tells of; None where it tells of none, or of any.
+    by_device: of a search space's metric of the `measure` stage: the device or its runtime decides
+        it, so that every target gives one of its own.
     """
 
     name: MetricName
@@ -16,6 +18,7 @@ class MetricDefinition(Value):
     better: Literal["lower", "higher"] = "lower"
     stage: Literal["train", "measure", "external"] = "external"
     target: Name | None = None
+    by_device: bool = False
     description: Text = ""
 
 

@@ -3,7 +3,7 @@
 Importing this module imports neither torch nor pydantic.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from search_spaces.arm import Arm
 
@@ -155,5 +156,51 @@ class NestedRecipe(Recipe, Protocol):
         """The space's metrics of the measure stage, for the arm's network with trained weights.
 
         network: in eval mode, as `build` gives it, the evaluation parameters applied.
+        """
+        ...
+
+
+class DeployedNetwork(Protocol):
+    """A network in the runtime and precision that its arm is measured in."""
+
+    @property
+    def metrics(self) -> Mapping[str, Estimate]:
+        """What was measured of it on the device: all of `MEASURED_METRICS`."""
+        ...
+
+    def run(self, inputs: "Sequence[NDArray[Any]]") -> "list[NDArray[Any]]":
+        """The runtime's answers on this host, flattened, in order: one inference."""
+        ...
+
+
+class Deployment(Protocol):
+    """Deploys further networks of an arm as the first one is."""
+
+    def __call__(
+        self, network: "torch.nn.Module", inputs: "Sequence[tuple[torch.Tensor, ...]]"
+    ) -> DeployedNetwork:
+        """Exports `network`, compares its answers with torch's, and measures it on the device.
+
+        inputs: real ones, at least one, all of the same shapes (batch first).
+        Raises: ArmInfeasible if the runtime cannot express the network, or answers otherwise.
+        """
+        ...
+
+
+@runtime_checkable
+class DeployedRecipe(Recipe, Protocol):
+    """The recipe of a space with metrics that the device or its runtime decides.
+
+    Such are the speed of a second network that the device runs beside the first, and how right a
+    network still is in the precision of its export.
+    """
+
+    def evaluate_deployed(
+        self, arm: "Arm", network: "torch.nn.Module", deploy: Deployment, context: TrainingContext
+    ) -> Mapping[str, Estimate]:
+        """The space's metrics `by_device`, for the arm's network with trained weights.
+
+        network: in eval mode, as `build` gives it.
+        deploy: takes some `MeasurementSettings.time_limit_s` a network.
         """
         ...

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from search_spaces.metric import MEASURED_METRICS, OPTIONAL_METRICS
-from search_spaces.recipe import NestedRecipe, Recipe
+from search_spaces.recipe import DeployedRecipe, NestedRecipe, Recipe
 from search_spaces.space import SearchSpace
 from service.domain.calibration import drift_of
 from service.domain.measurement import Measurement
@@ -14,6 +14,7 @@ from service.schemas.leases import MAX_CALIBRATIONS
 from workers.benches.open_bench import open_bench
 from workers.environment import stage_environment
 from workers.errors import GrantRefused, MetricsDisagree
+from workers.further_networks import FurtherNetworks
 from workers.measurement.measure import measure
 from workers.measurements import to_measurements
 from workers.runtimes.registry import find_runtime
@@ -29,8 +30,9 @@ _logger = logging.getLogger(__name__)
 def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageCompleted:
     """Measures; gives what the grant asks for, and the exported network.
 
-    That is: what the target's device decides, of the optional metrics those that are named, and
-    in a trial's first measurement what the architecture alone does, and what the recipe evaluates.
+    That is: what the target's device decides, also of the space's own metrics, of the optional
+    metrics those that are named, and in a trial's first measurement what the architecture alone
+    does, and what the recipe evaluates.
 
     A network that is measured before its training has weights of no meaning: its file is not
     kept, lest somebody deploys it.
@@ -47,13 +49,14 @@ def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> Stag
     inputs = recipe.example_inputs(grant.arm, INPUT_COUNT, training_context(order))
     bare_names = {name.partition("@")[0] for name in grant.metrics}
     optional = tuple(metric for metric in OPTIONAL_METRICS if metric.name in bare_names)
-    runtime = find_runtime(grant.measurement.chosen_runtime)
+    settings = order.measurement(space)
+    runtime = find_runtime(settings.chosen_runtime)
     scratch = order.folder.scratch
     with open_bench(order.device, order.device_name, runtime, scratch) as bench:
         measured = measure(
             network.eval(),
             inputs,
-            grant.measurement,
+            settings,
             runtime,
             bench,
             order.cache_folder,
@@ -61,6 +64,8 @@ def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> Stag
             grant.seed,
             [metric.name for metric in optional],
         )
+        further = FurtherNetworks(settings, runtime, bench, order)
+        evaluated |= _evaluated_deployed(order, space, recipe, network, further)
     protocol = measured.protocol | {"untrained": untrained}
     found = to_measurements(measured.metrics, MEASURED_METRICS + optional, protocol) | evaluated
     exported = OutputFile(name=measured.exported_path.name, path=measured.exported_path)
@@ -89,6 +94,26 @@ def _evaluated(
     found = recipe.evaluate(order.grant.arm, network.eval(), training_context(order))
     protocol = {"seed": order.grant.seed, "torch": torch.__version__}
     return to_measurements(found, space.evaluated_metrics, protocol)
+
+
+def _evaluated_deployed(
+    order: StageOrder,
+    space: SearchSpace,
+    recipe: Recipe,
+    network: torch.nn.Module,
+    deploy: FurtherNetworks,
+) -> dict[str, Measurement]:
+    """The space's own metrics that the device decides."""
+    if not space.deployed_metrics:
+        return {}
+    if not isinstance(recipe, DeployedRecipe):
+        raise MetricsDisagree(
+            f"{space.name} declares metrics by_device, and its recipe has no "
+            "evaluate_deployed(); add it, or declare them for another stage"
+        )
+    context = training_context(order)
+    found = recipe.evaluate_deployed(order.grant.arm, network.eval(), deploy, context)
+    return to_measurements(found, space.deployed_metrics, deploy.protocol)
 
 
 def _trained_weights(order: StageOrder) -> Path:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from search_spaces.space import SearchSpace
 from search_spaces.values import ShortText, Value
+from service.domain.device import MeasurementSettings
 from service.schemas.leases import LeaseGrant
 from workers.devices.devices_file import DeviceEntry
 from workers.stage_limits import StageLimits
@@ -37,3 +39,11 @@ class StageOrder(Value):
     def folder(self) -> WorkFolder:
         """The paths inside the work folder."""
         return WorkFolder(self.work_folder)
+
+    def measurement(self, space: SearchSpace) -> MeasurementSettings:
+        """As the grant has it, in the precision of the arm's own where its space gives it one."""
+        settings = self.grant.measurement
+        if space.precision_parameter is None:
+            return settings
+        precision = self.grant.arm.parameters[space.precision_parameter]
+        return settings.model_copy(update={"precision": precision})

@@ -86,7 +86,10 @@ def train_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> StageC
     save_weights(network, weights)
     return StageCompleted(
         measurements=measurements,
-        files=(OutputFile(name=WEIGHTS_FILE, path=weights), *_deployable(order, recipe, network)),
+        files=(
+            OutputFile(name=WEIGHTS_FILE, path=weights),
+            *_deployable(order, space, recipe, network),
+        ),
         environment=stage_environment(),
     )
 
@@ -119,9 +122,9 @@ def _note_resumed(folder: WorkFolder, step: int) -> None:
 
 
 def _deployable(
-    order: StageOrder, recipe: Recipe, network: torch.nn.Module
+    order: StageOrder, space: SearchSpace, recipe: Recipe, network: torch.nn.Module
 ) -> tuple[OutputFile, ...]:
-    settings = order.grant.measurement
+    settings = order.measurement(space)
     if not settings.untrained:
         return ()  # the measure stage exports it, for it measures the trained network
     inputs = recipe.example_inputs(order.grant.arm, INPUT_COUNT, training_context(order))

@@ -94,7 +94,8 @@ def validate_only(spec: SpecOf, database: DatabaseOf, registry: RegistryOf) -> E
     """Checks a spec and resolves its defaults; changes nothing."""
     resolved = resolve_experiment(spec, registry)
     with database.read() as connection:
-        accepted = resolve_runtimes(connection, resolve_warm_start(connection, resolved))
+        warm = resolve_warm_start(connection, resolved)
+        accepted = resolve_runtimes(connection, warm, resolved.precisions)
     return ExperimentValidation(
         spec=accepted,
         parameter_count=len(resolved.space.parameters),

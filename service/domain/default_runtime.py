@@ -1,6 +1,6 @@
 """Which runtime networks are measured in where nobody names one: docs/decisions/0019."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.runtimes import (
@@ -58,27 +58,28 @@ COSTS: Mapping[tuple[RuntimeName, Precision], RuntimeCost] = {
 
 def default_runtime(
     offered: Iterable[str],
-    precision: Precision,
+    precisions: Sequence[Precision],
     costs: Mapping[tuple[RuntimeName, Precision], RuntimeCost] = COSTS,
 ) -> RuntimeName:
-    """The runtime of least price in that precision among those offered.
+    """The runtime of least price, over all of these precisions, among those offered.
 
     Runtimes that skip zeros are never chosen: in them a latency depends on the training. Where none
-    that is offered has the precision, the best is chosen that a worker might yet bring. Equal
-    prices go by the order of `RUNTIME_PRECISIONS`; a runtime without a known cost comes last.
+    that is offered has the precisions, the best is chosen that a worker might yet bring; where
+    none at all has them, the usual one. Equal prices go by the order of `RUNTIME_PRECISIONS`; a
+    runtime without a known cost comes last.
     """
     able = [
         runtime
         for runtime, has in RUNTIME_PRECISIONS.items()
-        if precision in has and runtime not in ZERO_SKIPPING_RUNTIMES
+        if set(precisions) <= set(has) and runtime not in ZERO_SKIPPING_RUNTIMES
     ]
     known = set(offered)
     here = [runtime for runtime in able if runtime in known]
 
     def price(runtime: RuntimeName) -> float:
-        cost = costs.get((runtime, precision))
-        return cost.price if cost else float("inf")
+        known_costs = [costs.get((runtime, precision)) for precision in precisions]
+        return sum(cost.price if cost else float("inf") for cost in known_costs)
 
-    if not here and DEFAULT_RUNTIME in able:
+    if not able or (not here and DEFAULT_RUNTIME in able):
         return DEFAULT_RUNTIME
     return min(here or able, key=price)

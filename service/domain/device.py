@@ -142,12 +142,15 @@ def name_on(name: str, target: str) -> str:
     return name if target == THIS_HOST else f"{name}@{target}"
 
 
-def measured_metrics(targets: tuple[Target, ...]) -> tuple[MetricDefinition, ...]:
+def measured_metrics(
+    targets: tuple[Target, ...], deployed: tuple[MetricDefinition, ...] = ()
+) -> tuple[MetricDefinition, ...]:
     """What the `measure` stages on these targets give, the metrics of each under its name.
 
     What the architecture alone decides stands there once, given by the first of the stages.
+    deployed: the search space's own metrics `by_device`.
     """
-    return _on_devices(targets, DEVICE_METRICS) + ARCHITECTURE_METRICS
+    return _on_devices(targets, deployed + DEVICE_METRICS) + ARCHITECTURE_METRICS
 
 
 def optional_metrics(targets: tuple[Target, ...]) -> tuple[MetricDefinition, ...]:

@@ -28,9 +28,10 @@ def create_experiment(
     Raises: NameTaken, SearchSpaceNotFound, ExperimentNotFound, UnknownMetric, InvalidRequest.
     """
     resolved = resolve_experiment(spec, registry)
+    warm = resolve_warm_start(connection, resolved)
     experiment = Experiment(
         id=new_id("experiment"),
-        spec=resolve_runtimes(connection, resolve_warm_start(connection, resolved)),
+        spec=resolve_runtimes(connection, warm, resolved.precisions),
         space=resolved.space,
         metrics=resolved.metrics,
         status=ExperimentStatus.RUNNING,

@@ -3,11 +3,12 @@
 import importlib.util
 import math
 from dataclasses import dataclass
+from typing import cast
 
 from search_spaces.arm import Arm
 from search_spaces.metric import TRAINED_METRICS, MetricDefinition
 from search_spaces.parameter_space import ParameterSpace
-from search_spaces.parameters import FixedParameter
+from search_spaces.parameters import ChoiceParameter, FixedParameter
 from search_spaces.registry import Registry, UnknownSearchSpace
 from search_spaces.space import SearchSpace
 from service.domain.device import MeasurementSettings, measured_metrics, optional_metrics
@@ -19,7 +20,7 @@ from service.domain.experiment import (
     unknown_name_remedy,
 )
 from service.domain.objective import Objective, OutcomeConstraint
-from service.domain.runtimes import ZERO_SKIPPING_RUNTIMES
+from service.domain.runtimes import ZERO_SKIPPING_RUNTIMES, Precision
 from service.optimizer.auto import usual_limit_s
 from service.use_cases.narrow_space import built_space, narrow_space
 
@@ -32,12 +33,14 @@ class ResolvedExperiment:
 
     Earlier experiments to start warm from are still to be looked up (`resolve_warm_start`).
     baseline: the search space's hand-made arm; empty for a space of the spec's own.
+    precisions: those that the arms themselves are exported in; none where the spec decides.
     """
 
     spec: ExperimentSpec
     space: ParameterSpace
     metrics: tuple[MetricDefinition, ...]
     baseline: Arm
+    precisions: tuple[Precision, ...] = ()
 
 
 def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExperiment:
@@ -50,6 +53,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
     Raises: SearchSpaceNotFound, UnknownMetric, InvalidRequest.
     """
     optional: tuple[MetricDefinition, ...] = ()
+    precisions: tuple[Precision, ...] = ()
     if spec.search_space is None:
         space = built_space(spec.parameters, spec.parameter_constraints)
         metrics = _external_metrics(spec)
@@ -64,9 +68,12 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
                 remedy="Leave metrics out, or leave search_space out for ask and tell.",
             )
         space = narrow_space(installed.space, spec.parameters, spec.parameter_constraints)
-        metrics = installed.metrics + TRAINED_METRICS + measured_metrics(spec.targets)
+        deployed = installed.deployed_metrics
+        metrics = tuple(metric for metric in installed.metrics if metric not in deployed)
+        metrics += TRAINED_METRICS + measured_metrics(spec.targets, deployed)
         optional = optional_metrics(spec.targets)
         baseline = installed.baseline
+        precisions = _precisions(spec, installed, space)
         given = {parameter.name for parameter in spec.parameters}
         update = {
             "search_space": SearchSpaceReference(name=installed.name, version=installed.version),
@@ -85,7 +92,7 @@ def resolve_experiment(spec: ExperimentSpec, registry: Registry) -> ResolvedExpe
             or usual_limit_s(spec.optimizer.strategy, len(spec.objectives)),
         }
     )
-    return ResolvedExperiment(spec.model_copy(update=update), space, metrics, baseline)
+    return ResolvedExperiment(spec.model_copy(update=update), space, metrics, baseline, precisions)
 
 
 def initial_trials(spec: ExperimentSpec, space: ParameterSpace) -> int:
@@ -116,6 +123,30 @@ def _measurement(spec: ExperimentSpec, space: SearchSpace) -> MeasurementSetting
     if settings.untrained is not None:
         return settings
     return settings.model_copy(update={"untrained": measures_untrained})
+
+
+def _precisions(
+    spec: ExperimentSpec, installed: SearchSpace, space: ParameterSpace
+) -> tuple[Precision, ...]:
+    """Those that arms of `space`, narrowed, are exported in, if they have one of their own."""
+    name = installed.precision_parameter
+    if name is None:
+        return ()
+    common = {"measurement.precision": spec.measurement.precision != "fp32"}
+    own = {
+        f"targets.{place}.precision": target.precision is not None
+        for place, target in enumerate(spec.targets)
+    }
+    for field, is_given in (common | own).items():
+        if is_given:
+            raise InvalidRequest(
+                f"Each arm of {installed.name!r} has a precision of its own, by {name!r}.",
+                field=field,
+                remedy=f"Leave it out; to measure in one precision, fix the parameter {name!r}.",
+            )
+    chosen = cast(ChoiceParameter | FixedParameter, space.by_name[name])
+    values = (chosen.value,) if isinstance(chosen, FixedParameter) else chosen.values
+    return cast(tuple[Precision, ...], values)
 
 
 def _find(registry: Registry, reference: SearchSpaceReference) -> SearchSpace:

@@ -8,17 +8,25 @@ from service.domain.default_runtime import default_runtime
 from service.domain.device import OfferedTarget
 from service.domain.errors import InvalidRequest
 from service.domain.experiment import ExperimentSpec
-from service.domain.runtimes import COUNTED_RUNTIMES, RUNTIME_PRECISIONS, no_such_precision
+from service.domain.runtimes import (
+    COUNTED_RUNTIMES,
+    RUNTIME_PRECISIONS,
+    Precision,
+    no_such_precision,
+)
 from service.storage.clock import database_now
 from service.storage.workers import current_workers
 
 
-def resolve_runtimes(connection: Connection, spec: ExperimentSpec) -> ExperimentSpec:
+def resolve_runtimes(
+    connection: Connection, spec: ExperimentSpec, precisions: tuple[Precision, ...] = ()
+) -> ExperimentSpec:
     """The spec with the runtime of every target written out; resolving it again changes nothing.
 
     Chosen from what all workers that are not gone offer on the target, so that each of them can
     measure there; where they have none in common, from what any offers. Workers that cannot give
     an optional metric that is asked for are passed over, where others can.
+    precisions: those that the arms themselves are exported in; none: the spec decides.
     Raises: InvalidRequest if a target is to be measured in a precision that its runtime has not,
         or its instructions counted in a runtime in which they cannot be.
     """
@@ -41,12 +49,17 @@ def resolve_runtimes(connection: Connection, spec: ExperimentSpec) -> Experiment
             there = [one for one in offers if one.name == target.name]
             offered = _offered([one for one in there if asked <= set(one.metrics)] or there)
             able = offered & COUNTED_RUNTIMES if counts else offered
-            runtime = default_runtime(able, settings.precision)
-        if settings.precision not in RUNTIME_PRECISIONS[runtime]:
+            runtime = default_runtime(able, precisions or (settings.precision,))
+        for precision in precisions or (settings.precision,):
+            if precision in RUNTIME_PRECISIONS[runtime]:
+                continue
             raise InvalidRequest(
-                f"{target.name!r}: {no_such_precision(runtime, settings.precision)}.",
-                field=f"targets.{place}.precision",
-                remedy="Give this target a runtime and a precision of its own.",
+                f"{target.name!r}: {no_such_precision(runtime, precision)}.",
+                field=f"targets.{place}.{'runtime' if precisions else 'precision'}",
+                remedy="Narrow the parameter by which arms choose it to what this runtime has, or "
+                "give this target another runtime."
+                if precisions
+                else "Give this target a runtime and a precision of its own.",
             )
         if counts and runtime not in COUNTED_RUNTIMES:
             raise InvalidRequest(

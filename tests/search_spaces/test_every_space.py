@@ -5,15 +5,17 @@ import sys
 from dataclasses import replace
 from itertools import chain
 from random import Random
+from typing import ClassVar
 
 import pytest
 import torch
 
 from search_spaces.builtin import builtin_spaces
 from search_spaces.metric import MEASURED_METRICS, OPTIONAL_METRICS, TRAINED_METRICS
-from search_spaces.recipe import Recipe
+from search_spaces.recipe import DeployedRecipe, Estimate, Recipe
 from search_spaces.registry import installed_registry
 from search_spaces.space import SearchSpace
+from service.domain.runtimes import RUNTIME_PRECISIONS
 from tests.search_spaces.kept_states import KeptStates
 from tests.search_spaces.sampling import sample_arm
 
@@ -77,7 +79,8 @@ def test_names_its_train_metrics_apart_from_the_measured(name):
     assert len(set(names)) == len(names)
     everyones = TRAINED_METRICS + MEASURED_METRICS + OPTIONAL_METRICS
     assert not set(names) & {metric.name for metric in everyones}
-    assert all(metric.stage == "train" and metric.description for metric in space.metrics)
+    assert all(metric.stage in {"train", "measure"} for metric in space.metrics)
+    assert all(metric.description for metric in space.metrics)
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -111,7 +114,7 @@ def test_trains_reports_and_reloads(name, number, recipes, context):
     assert steps[-1] == 2
     assert all(torch.isfinite(torch.tensor(list(point.metrics.values()))).all() for point in points)
 
-    declared = {metric.name for metric in INSTALLED[name].space.metrics}
+    declared = {metric.name for metric in INSTALLED[name].space.trained_metrics}
     assert set(result.metrics) == declared
     for estimate in result.metrics.values():
         assert torch.isfinite(torch.tensor(estimate.mean))
@@ -127,6 +130,44 @@ def test_trains_reports_and_reloads(name, number, recipes, context):
             for one, other in zip(built(*inputs), result.network(*inputs), strict=True):
                 assert torch.equal(one, other)
                 assert torch.isfinite(one).all()
+
+
+class InTorch:
+    """A network deployed nowhere: torch answers, and every inference takes two milliseconds."""
+
+    metrics: ClassVar = {"latency_ms": Estimate(2.0, 0.1, 64)}
+
+    def __init__(self, network, inputs):
+        assert len({tuple((one.shape, one.dtype) for one in each) for each in inputs}) == 1
+        self.network = network
+
+    def run(self, inputs):
+        with torch.no_grad():
+            return [one.numpy() for one in self.network(*map(torch.from_numpy, inputs))]
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_gives_the_metrics_of_a_device_that_it_declares(name, recipes, context):
+    space = INSTALLED[name].space
+    if not space.deployed_metrics:
+        pytest.skip(f"{name} has none")
+    recipe = recipes[name]
+    assert isinstance(recipe, DeployedRecipe)
+    network = recipe.build(space.baseline)
+    found = recipe.evaluate_deployed(space.baseline, network, InTorch, context)
+    assert found.keys() == {metric.name for metric in space.deployed_metrics}
+    for estimate in found.values():
+        assert torch.isfinite(torch.tensor(estimate.mean))
+        assert estimate.sem is None or estimate.sem > 0
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_the_precisions_of_its_arms_are_those_of_some_runtime(name):
+    space = INSTALLED[name].space
+    if space.precision_parameter is None:
+        pytest.skip(f"{name} leaves the precision to the experiment")
+    asked = set(space.space.by_name[space.precision_parameter].values)
+    assert any(asked <= set(has) for has in RUNTIME_PRECISIONS.values())
 
 
 @pytest.mark.parametrize("name", INSTALLED)

@@ -83,11 +83,16 @@ class _Cache:
 
 
 def decode_greedily(
-    step: Step, prompt: Sequence[int], count: int, cache: tuple[NDArray[Any], NDArray[Any]]
+    step: Step,
+    prompt: Sequence[int],
+    count: int,
+    cache: tuple[NDArray[Any], NDArray[Any]],
+    end: int | None = None,
 ) -> list[int]:
-    """The `count` tokens after the prompt, one at a time.
+    """The `count` tokens after the prompt, one at a time, or as many as there are up to `end`.
 
     cache: keys and values as of `DecodingStep.empty_cache`, written to.
+    end: the token after which nothing follows; it is given with the others.
     Raises: ValueError if it has no room for all of them.
     """
     keys, values = cache
@@ -104,4 +109,6 @@ def decode_greedily(
         values[:, :, place] = new_values[:, :, 0]
         if place >= len(prompt) - 1:
             tokens.append(int(scores.argmax()))
+            if tokens[-1] == end:
+                break
     return tokens[len(prompt) :]

@@ -45,6 +45,10 @@ _RECOVERY: tuple[Parameter, ...] = (
     FloatParameter(name="merge_share", low=0.1, high=0.9, when=_IF_MERGED),
 )
 
+_EXPORT: tuple[Parameter, ...] = (
+    ChoiceParameter(name="export_precision", values=("fp32", "int8_dynamic")),
+)
+
 _BASELINE = Arm(
     parameters={
         "removed_blocks": 3,
@@ -61,19 +65,20 @@ _BASELINE = Arm(
         "batch_size": 32,
         "seen_exchanges": 2560,
         "merging": "none",
+        "export_precision": "fp32",
     }
 )
 
 SEARCH_SPACE = SearchSpace(
     name="depth_pruned_llm",
-    version=2,
+    version=3,
     title="A language model pruned in depth and recovered by self-data distillation",
     description=(
         "How many and which decoder blocks a small chat model of the Llama architecture loses, and "
         "how it is fine-tuned after it: on the responses that were given or on those the unpruned "
         "model wrote in their place, with low-rank adapters or all weights, alone or merged with a "
-        "second network that was tuned on another task. The model is brought up from nothing on "
-        "five tasks; all five are tested."
+        "second network that was tuned on another task; and in which precision it is exported. The "
+        "model is brought up from nothing on five tasks; all five are tested."
     ),
     citation=Citation(
         title=("Self-Data Distillation for Recovering Quality in Pruned Large Language Models"),
@@ -81,7 +86,10 @@ SEARCH_SPACE = SearchSpace(
         year=2024,
         url="https://arxiv.org/abs/2410.09982",
     ),
-    space=ParameterSpace(parameters=_PRUNING + _RECOVERY),
+    space=ParameterSpace(
+        parameters=_PRUNING + _RECOVERY + _EXPORT,
+        evaluation_parameters=("export_precision",),
+    ),
     metrics=(
         MetricDefinition(
             name="mean_accuracy",
@@ -140,8 +148,26 @@ SEARCH_SPACE = SearchSpace(
             stage="train",
             description="Mean training loss over the last twentieth of the (second) fine-tuning.",
         ),
+        MetricDefinition(
+            name="tokens_per_s",
+            unit="tokens/s",
+            better="higher",
+            stage="measure",
+            by_device=True,
+            description="Steps of decoding in a second, with room for a whole prompt and answer.",
+        ),
+        MetricDefinition(
+            name="deployed_accuracy",
+            better="higher",
+            stage="measure",
+            by_device=True,
+            description=(
+                "The mean accuracy of the network as it is exported, in its runtime and precision."
+            ),
+        ),
     ),
     baseline=_BASELINE,
-    # The count of blocks alone decides the shapes; which ones, and the weights, do not.
-    measures_untrained=True,
+    # How right an export still is, trained weights alone tell.
+    measures_untrained=False,
+    precision_parameter="export_precision",
 )

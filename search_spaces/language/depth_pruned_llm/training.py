@@ -1,15 +1,17 @@
 """Removes blocks from the unpruned model, fine-tunes what remains and tells what it still knows."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from importlib.util import find_spec
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.arm import Arm
 from search_spaces.language.depth_pruned_llm import chat_tasks
 from search_spaces.language.depth_pruned_llm.chat_tasks import TASKS
+from search_spaces.language.depth_pruned_llm.deployed import deployed_metrics
 from search_spaces.language.depth_pruned_llm.network import (
     BLOCKS,
     NextToken,
@@ -17,8 +19,20 @@ from search_spaces.language.depth_pruned_llm.network import (
     word_tokenizer,
 )
 from search_spaces.language.depth_pruned_llm.recovery import Recovery
-from search_spaces.language.depth_pruned_llm.world import CHAT, EVEN_LENGTH, load_world
-from search_spaces.recipe import CurvePoint, Recipe, TrainedNetwork, TrainingContext
+from search_spaces.language.depth_pruned_llm.world import (
+    CHAT,
+    EVEN_LENGTH,
+    load_world,
+    world_tests,
+)
+from search_spaces.recipe import (
+    CurvePoint,
+    Deployment,
+    Estimate,
+    Recipe,
+    TrainedNetwork,
+    TrainingContext,
+)
 
 
 class DepthPrunedRecipe:
@@ -62,6 +76,16 @@ class DepthPrunedRecipe:
             stand = recovery.begin() if state is None else recovery.go_on(state)
         stand = yield from recovery.steps(stand)
         return recovery.report(stand)
+
+    def evaluate_deployed(
+        self,
+        arm: Arm,  # noqa: ARG002  (the network has it all)
+        network: nn.Module,
+        deploy: Deployment,
+        context: TrainingContext,  # noqa: ARG002  (the tests are the world's)
+    ) -> Mapping[str, Estimate]:
+        """Speed and accuracy of decoding in the precision of the arm."""
+        return deployed_metrics(cast(NextToken, network), world_tests(self._world_seed), deploy)
 
 
 def recipe() -> Recipe:

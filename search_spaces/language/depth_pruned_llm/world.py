@@ -87,7 +87,7 @@ def load_world(cache_folder: Path, seed: int, max_steps: int | None = None) -> W
     network = unpruned.load_unpruned(cache_folder, seed, steps)
     tokenizer = word_tokenizer()
     names, room = tuple(TASKS), chat_tasks.MAX_RESPONSE_TOKENS
-    tests = chat_tasks.held_out_exchanges(names, TEST_PER_TASK, _data_seed(seed, _TESTS))
+    tests = world_tests(seed)
     drafted = chat_tasks.held_out_exchanges(
         names, _DRAFTED_PER_TASK, _data_seed(seed, _DRAFTS), (EVEN_LENGTH,)
     )
@@ -102,6 +102,11 @@ def load_world(cache_folder: Path, seed: int, max_steps: int | None = None) -> W
         drafted_responses=continue_greedily(network, tokenizer, given, room),
         seed=seed,
     )
+
+
+def world_tests(seed: int) -> list[Exchange]:
+    """Those that all networks of the world are tested by; they take no model to make."""
+    return chat_tasks.held_out_exchanges(tuple(TASKS), TEST_PER_TASK, _data_seed(seed, _TESTS))
 
 
 def choose_blocks(world: World, arm: Arm) -> tuple[int, ...]:

@@ -41,17 +41,27 @@ def able(offered: list[str], precision: Precision) -> list[RuntimeName]:
 def test_it_is_offered_and_has_the_precision(
     offered: list[str], precision: Precision, costs: Costs
 ) -> None:
-    chosen = default_runtime(offered, precision, costs)
+    chosen = default_runtime(offered, [precision], costs)
     assert precision in RUNTIME_PRECISIONS[chosen]
     assert chosen not in ZERO_SKIPPING_RUNTIMES
     assert chosen in offered or not able(offered, precision)
+
+
+@given(offers, st.lists(precisions, min_size=1, unique=True), costs)
+def test_it_has_every_precision_that_is_asked_for(
+    offered: list[str], asked: list[Precision], costs: Costs
+) -> None:
+    having = [name for name in RUNTIME_PRECISIONS if set(asked) <= set(RUNTIME_PRECISIONS[name])]
+    chosen = default_runtime(offered, asked, costs)
+    assert chosen in having or not set(having) - ZERO_SKIPPING_RUNTIMES
+    assert chosen in offered or not set(having) & set(offered) - ZERO_SKIPPING_RUNTIMES
 
 
 @given(offers, precisions, costs)
 def test_no_other_is_both_as_quick_and_as_cheap_to_export(
     offered: list[str], precision: Precision, costs: Costs
 ) -> None:
-    chosen = costs[default_runtime(offered, precision, costs), precision]
+    chosen = costs[default_runtime(offered, [precision], costs), precision]
     for runtime in able(offered, precision):
         other = costs[runtime, precision]
         better = other.latency < chosen.latency and other.export_s < chosen.export_s
@@ -62,9 +72,9 @@ def test_no_other_is_both_as_quick_and_as_cheap_to_export(
 def test_the_order_of_what_is_offered_does_not_matter(
     offered: list[str], precision: Precision, costs: Costs, random: object
 ) -> None:
-    assert default_runtime(offered, precision, costs) == default_runtime(
+    assert default_runtime(offered, [precision], costs) == default_runtime(
         sorted(offered, key=lambda _: random.random()),  # type: ignore[attr-defined]
-        precision,
+        [precision],
         costs,
     )
 
@@ -76,20 +86,21 @@ def test_latencies_may_be_multiples_of_any_network(
     scaled = {
         case: RuntimeCost(cost.export_s, cost.latency * 2.0**power) for case, cost in costs.items()
     }
-    assert default_runtime(offered, precision, costs) == default_runtime(offered, precision, scaled)
+    chosen = default_runtime(offered, [precision], costs)
+    assert default_runtime(offered, [precision], scaled) == chosen
 
 
 @given(offers, precisions, costs, st.floats(0, 1), st.floats(0, 1))
 def test_what_is_chosen_stays_so_when_it_gets_better(
     offered: list[str], precision: Precision, costs: Costs, quicker: float, cheaper: float
 ) -> None:
-    chosen = default_runtime(offered, precision, costs)
+    chosen = default_runtime(offered, [precision], costs)
     old = costs[chosen, precision]
     better = {
         **costs,
         (chosen, precision): RuntimeCost(old.export_s * cheaper, old.latency * quicker),
     }
-    assert default_runtime(offered, precision, better) == chosen
+    assert default_runtime(offered, [precision], better) == chosen
 
 
 def test_a_quick_runtime_is_not_worth_any_export() -> None:
@@ -97,19 +108,19 @@ def test_a_quick_runtime_is_not_worth_any_export() -> None:
         ("onnxruntime", "fp32"): RuntimeCost(export_s=0.0, latency=1.0),
         ("aotinductor", "fp32"): RuntimeCost(export_s=TRIAL_S, latency=0.51),
     }
-    assert default_runtime(["onnxruntime", "aotinductor"], "fp32", costs) == "onnxruntime"
+    assert default_runtime(["onnxruntime", "aotinductor"], ["fp32"], costs) == "onnxruntime"
 
 
 def test_where_nothing_is_offered_it_is_the_usual_one() -> None:
-    assert default_runtime([], "fp32") == DEFAULT_RUNTIME
-    assert default_runtime(["block_sparse", "torch_csr"], "fp32") == DEFAULT_RUNTIME
-    assert "bf16" in RUNTIME_PRECISIONS[default_runtime([], "bf16")]
+    assert default_runtime([], ["fp32"]) == DEFAULT_RUNTIME
+    assert default_runtime(["block_sparse", "torch_csr"], ["fp32"]) == DEFAULT_RUNTIME
+    assert "bf16" in RUNTIME_PRECISIONS[default_runtime([], ["bf16"])]
 
 
 def test_an_unknown_cost_is_no_reason_to_choose() -> None:
     costs: Costs = {("ncnn", "fp32"): RuntimeCost(export_s=100, latency=100)}
-    assert default_runtime(["openvino", "ncnn"], "fp32", costs) == "ncnn"
-    assert default_runtime(["openvino"], "fp32", costs) == "openvino"
+    assert default_runtime(["openvino", "ncnn"], ["fp32"], costs) == "ncnn"
+    assert default_runtime(["openvino"], ["fp32"], costs) == "openvino"
 
 
 @pytest.mark.parametrize(("runtime", "precision"), CASES)

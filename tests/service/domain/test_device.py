@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from search_spaces.metric import MEASURED_METRICS
+from search_spaces.metric import MEASURED_METRICS, MetricDefinition
 from service.domain.device import (
     DeviceProfile,
     MeasurementSettings,
@@ -79,6 +79,15 @@ def test_each_target_has_metrics_of_its_own_and_the_architecture_has_its_own_onc
     assert {metric.name for metric in measured_metrics(targets[:1])} == {
         metric.name for metric in MEASURED_METRICS
     }
+
+
+def test_a_spaces_own_metric_of_the_device_is_named_by_target() -> None:
+    targets = (Target(name="this-host"), Target(name="rpi5"))
+    speed = MetricDefinition(name="tokens_per_s", better="higher", stage="measure", by_device=True)
+    found = {metric.name: metric for metric in measured_metrics(targets, (speed,))}
+    assert found["tokens_per_s"].target == "this-host"
+    assert found["tokens_per_s@rpi5"].target == "rpi5"
+    assert found["tokens_per_s@rpi5"].better == "higher"
 
 
 @pytest.mark.parametrize(

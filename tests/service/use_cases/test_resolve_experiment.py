@@ -342,3 +342,66 @@ def test_saasbo_is_refused_where_its_library_is_missing(monkeypatch: pytest.Monk
     with pytest.raises(InvalidRequest, match="needs NumPyro") as caught:
         resolve_experiment(spec, REGISTRY)
     assert caught.value.field == "optimizer.strategy"
+
+
+PRECISE = WIDE.model_copy(
+    update={
+        "name": "precise",
+        "space": ParameterSpace(
+            parameters=(
+                *WIDE.space.parameters,
+                ChoiceParameter(name="precision", values=("fp32", "fp16", "int8_static")),
+            ),
+            constraints=WIDE.space.constraints,
+            evaluation_parameters=("precision",),
+        ),
+        "baseline": Arm(parameters={**WIDE.baseline.parameters, "precision": "fp32"}),
+        "metrics": (
+            *WIDE.metrics,
+            MetricDefinition(name="tokens_per_s", better="higher", stage="measure", by_device=True),
+        ),
+        "precision_parameter": "precision",
+    }
+)
+PRECISE_REGISTRY = Registry([InstalledSpace(PRECISE, lambda: None)])
+
+
+def precise(**changes):
+    return resolve_experiment(worker_spec(search_space="precise", **changes), PRECISE_REGISTRY)
+
+
+def test_arms_may_choose_their_precision_among_what_is_left_of_it() -> None:
+    assert precise().precisions == ("fp32", "fp16", "int8_static")
+    few = {"type": "choice", "name": "precision", "values": ["fp32", "fp16"]}
+    assert precise(parameters=[few]).precisions == ("fp32", "fp16")
+    one = {"type": "fixed", "name": "precision", "value": "fp16"}
+    assert precise(parameters=[one]).precisions == ("fp16",)
+    assert resolve_experiment(worker_spec(), REGISTRY).precisions == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"measurement": {"precision": "int8_dynamic"}}, "measurement.precision"),
+        (
+            {"targets": ["this-host", {"name": "rpi5", "precision": "fp16"}]},
+            "targets.1.precision",
+        ),
+    ],
+)
+def test_two_precisions_for_one_arm_are_refused(changes: dict, field: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"precision of its own, by 'precision'") as refused:
+        precise(**changes)
+    assert refused.value.field == field
+    assert "fix the parameter 'precision'" in str(refused.value.remedy)
+
+
+def test_a_metric_of_every_device_may_be_an_objective_on_each() -> None:
+    goals = [
+        {"metric": "tokens_per_s", "goal": "maximize"},
+        {"metric": "tokens_per_s@rpi5", "goal": "maximize"},
+    ]
+    found = precise(objectives=goals, targets=["this-host", "rpi5"])
+    targets = {metric.name: metric.target for metric in found.metrics}
+    assert targets["tokens_per_s"] == "this-host"
+    assert targets["tokens_per_s@rpi5"] == "rpi5"

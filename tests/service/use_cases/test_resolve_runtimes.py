@@ -3,6 +3,7 @@
 import pytest
 
 from service.domain.errors import InvalidRequest
+from service.domain.runtimes import Precision
 from service.storage.database import Database
 from service.use_cases.resolve_runtimes import resolve_runtimes
 from tests.service.offered_targets import offered
@@ -18,9 +19,9 @@ from tests.service.toy_experiments import (
 ALL = ["onnxruntime", "openvino", "torch_eager"]
 
 
-def resolved(database: Database, **changes):
+def resolved(database: Database, precisions: tuple[Precision, ...] = (), **changes):
     with database.read() as connection:
-        return resolve_runtimes(connection, worker_spec(**changes))
+        return resolve_runtimes(connection, worker_spec(**changes), precisions)
 
 
 def test_without_workers_it_is_the_usual_one(database: Database) -> None:
@@ -64,6 +65,20 @@ def test_the_precision_decides_with_it(database: Database) -> None:
     assert resolved(database, measurement={"precision": "bf16"}).measurement.runtime == (
         "torch_eager"
     )
+
+
+def test_it_has_every_precision_that_arms_may_choose(database: Database) -> None:
+    registered(database, targets=[offered(runtimes=["ncnn", "onnxruntime", "openvino"])])
+    assert resolved(database, ("fp32", "fp16")).measurement.runtime in {"ncnn", "openvino"}
+    assert resolved(database, ("fp32", "bf16", "int8_static")).measurement.runtime == "openvino"
+
+
+def test_a_runtime_that_lacks_one_of_the_arms_precisions_is_refused(database: Database) -> None:
+    target = {"name": "this-host", "runtime": "ncnn"}
+    with pytest.raises(InvalidRequest, match=r"'ncnn' has no 'int8_static'") as refused:
+        resolved(database, ("fp32", "int8_static"), targets=[target])
+    assert refused.value.field == "targets.0.runtime"
+    assert "Narrow the parameter" in str(refused.value.remedy)
 
 
 def test_a_precision_that_a_targets_runtime_has_not_is_refused(database: Database) -> None:
