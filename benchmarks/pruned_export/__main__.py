@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.pruned_export.records import RESULTS, keep, write_table
-from benchmarks.pruned_export.speed import REMOVED, RUNTIMES, Case, export, run
+from benchmarks.pruned_export.speed import FORMS, RUNTIMES, Case, export, folder_of, run
 from benchmarks.records import read
 
 
@@ -39,19 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _take_missing(seeds: Sequence[int], results: Path, exports: Path) -> None:
-    done = [line["case"] for line in read(results)]
+    done = {Case(**line["case"]) for line in read(results)}
     wanted = [
-        Case(runtime, removed, seed)
+        Case(runtime, removed, seed, precision=precision)
         for runtime in RUNTIMES
         for seed in seeds
-        for removed in REMOVED
+        for precision, removed in FORMS
     ]
     for case in wanted:
-        if asdict(case) in done:
+        if case in done:
             continue
-        for blocks in (case.blocks, case.blocks - case.removed):
-            if not (exports / f"{case.runtime}-{blocks}").exists():
-                export(case.runtime, blocks, exports)
+        for blocks, precision in case.exports:
+            if not folder_of(exports, case.runtime, blocks, precision).exists():
+                export(case.runtime, blocks, exports, precision)
         command = [sys.executable, "-m", "benchmarks.pruned_export", "one"]
         told = subprocess.run(
             [*command, json.dumps(asdict(case)), str(exports)],

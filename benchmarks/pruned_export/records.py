@@ -7,9 +7,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks import pruned_export
-from benchmarks.pruned_export.speed import BLOCKS, REMOVED, RUNTIMES, Case
+from benchmarks.pruned_export.speed import BLOCKS, FORMS, RUNTIMES, Case
 from benchmarks.records import Line, add, measured_on, read
 from benchmarks.source_commit import commit_of
+from service.domain.runtimes import Precision
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 TABLE = Path(__file__).with_name("README.md")
@@ -49,13 +50,16 @@ def text_of(lines: Sequence[Line]) -> str:
         "",
         "Median (least to largest) of the seeds; `of`: the speed-up in per cent of 30 / (30 - n).",
         "",
-        "| runtime | blocks | tokens per s | speed-up | 30 / (30 - n) | of | seeds | noisy | met |",
-        "|---|---|---|---|---|---|---|---|---|",
+        (
+            "| runtime | precision | blocks | tokens per s | speed-up | 30 / (30 - n) | of | seeds "
+            "| noisy | met |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|",
         *(
-            _row(found, runtime, removed)
+            _row(found, runtime, removed, precision)
             for runtime in RUNTIMES
-            for removed in REMOVED
-            if (found := _of(lines, runtime, removed))
+            for precision, removed in FORMS
+            if (found := _of(lines, runtime, removed, precision))
         ),
         "",
         (
@@ -72,25 +76,28 @@ def _commits(lines: Sequence[Line], of: str) -> str:
     return ", ".join(sorted({line[of] for line in lines}))
 
 
-def _of(lines: Sequence[Line], runtime: str, removed: int) -> list[Line]:
-    wanted = (runtime, removed)
-    return [line for line in lines if (line["case"]["runtime"], line["case"]["removed"]) == wanted]
+def _of(lines: Sequence[Line], runtime: str, removed: int, precision: Precision) -> list[Line]:
+    def is_wanted(case: Case) -> bool:
+        return (case.runtime, case.removed, case.precision) == (runtime, removed, precision)
+
+    return [line for line in lines if is_wanted(Case(**line["case"]))]
 
 
-def _row(lines: Sequence[Line], runtime: str, removed: int) -> str:
-    expected = Case(runtime, removed, 0).expected_speedup
+def _row(lines: Sequence[Line], runtime: str, removed: int, precision: Precision) -> str:
+    expected = Case(runtime, removed, 0, precision=precision).expected_speedup
     speedups = [line["figures"]["speedup"] for line in lines]
-    shares = [speedup / expected for speedup in speedups]
+    shares = [speedup / expected for speedup in speedups] if expected else []
     cells = (
         runtime,
+        precision,
         f"{BLOCKS - removed} of {BLOCKS}",
         _spread([line["figures"]["tokens_per_s"] for line in lines], ".1f"),
         _spread(speedups, ".3f"),
-        f"{expected:.3f}",
-        _spread([100 * share for share in shares], ".1f"),
+        f"{expected:.3f}" if expected else "",
+        _spread([100 * share for share in shares], ".1f") if shares else "",
         str(len({line["case"]["seed"] for line in lines})),
         str(sum(line["figures"]["noisy"] for line in lines)),
-        "yes" if abs(median(shares) - 1) <= _BAR else "no",
+        ("yes" if abs(median(shares) - 1) <= _BAR else "no") if shares else "",
     )
     return f"| {' | '.join(cells)} |"
 
