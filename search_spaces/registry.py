@@ -17,12 +17,21 @@ class UnknownSearchSpace(LookupError):
     """No installed search space has this name and version."""
 
 
+def nothing_missing() -> None:
+    """The usual answer to what a space lacks on this machine."""
+
+
 @dataclass(frozen=True)
 class InstalledSpace:
-    """A search space and the way to its recipe; loading the recipe may import torch."""
+    """A search space and the way to its recipe; loading the recipe may import torch.
+
+    missing: why this machine cannot train it, though it is installed; None if it can. Asked when
+        a worker starts, and imports no torch.
+    """
 
     space: SearchSpace
     load_recipe: Callable[[], Recipe]
+    missing: Callable[[], str | None] = nothing_missing
 
 
 class Registry:

@@ -24,7 +24,7 @@ from workers.delivery import Delivery
 from workers.engines.engine import Engine, Place
 from workers.lab import lab_of
 from workers.name_lock import NameLock
-from workers.registration import machine_device, registration
+from workers.registration import machine_device, registration, trainable_spaces
 from workers.server import FINAL_REFUSALS, Server, WorkerStatus
 from workers.settings import WorkerSettings
 from workers.shutdown import Shutdown
@@ -57,7 +57,7 @@ class Daemon:
         self._settings = settings
         self._shutdown = Shutdown(settings.drain_s)
         self._engine = engine
-        self._registry = registry
+        self._spaces = trainable_spaces(registry)
         own_device = settings.device or machine_device()
         self._lab = lab_of(settings, own_device)
         self._registration = self._as_it_stands(name.name)
@@ -135,7 +135,7 @@ class Daemon:
 
     def _as_it_stands(self, name: str) -> WorkerRegistration:
         return registration(
-            name, self._settings, self._registry, self._engine.offer(), self._lab.targets
+            name, self._settings, self._spaces, self._engine.offer(), self._lab.targets
         )
 
     def _offer_returned_devices(self) -> None:

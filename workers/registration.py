@@ -1,9 +1,11 @@
 """What this worker tells the server that it is and can do; found out without importing torch."""
 
+import logging
 import platform
 from collections.abc import Iterable
 from pathlib import Path
 
+from search_spaces.registry import Registry
 from search_spaces.space import SearchSpace
 from service.domain.device import OfferedTarget
 from service.schemas.workers import InstalledSpaceReference, WorkerRegistration
@@ -14,6 +16,8 @@ from workers.measurement.device_profile import profile_this_host
 from workers.optional_metrics import metrics_of_this_host
 from workers.runtimes.registry import installed_runtimes
 from workers.settings import WorkerSettings
+
+_logger = logging.getLogger(__name__)
 
 _MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
@@ -41,6 +45,18 @@ def offered_targets(device: str, names: Iterable[str]) -> tuple[OfferedTarget, .
         OfferedTarget(name=name, device=device, profile=profile, runtimes=runtimes, metrics=metrics)
         for name in names
     )
+
+
+def trainable_spaces(registry: Registry) -> tuple[SearchSpace, ...]:
+    """Those that this machine has all for; the log tells what the others lack."""
+    found = []
+    for space in registry:
+        missing = registry.find(space.name).missing()
+        if missing is None:
+            found.append(space)
+        else:
+            _logger.info("%s is not offered here: %s", space.name, missing)
+    return tuple(found)
 
 
 def registration(

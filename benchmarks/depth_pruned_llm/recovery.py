@@ -15,14 +15,10 @@ from pathlib import Path
 
 from benchmarks.training import train_through
 from search_spaces.arm import Arm
+from search_spaces.language.depth_pruned_llm.letter_world import load_world
 from search_spaces.language.depth_pruned_llm.space import SEARCH_SPACE
 from search_spaces.language.depth_pruned_llm.training import DepthPrunedRecipe
-from search_spaces.language.depth_pruned_llm.world import (
-    choose_blocks,
-    load_world,
-    metrics_of,
-    pruned_copy,
-)
+from search_spaces.language.depth_pruned_llm.world import choose_blocks, pruned_copy
 from search_spaces.parameters import ParameterValue
 from search_spaces.recipe import TrainedNetwork, TrainingContext
 
@@ -110,10 +106,10 @@ def run(case: Case, cache_folder: Path, max_steps: int | None = None) -> Outcome
     world = load_world(cache_folder, case.seed, max_steps)
     if case.responses == NOT_RECOVERED:
         removed = choose_blocks(world, case.arm)
-        figures = metrics_of(pruned_copy(world, removed), world)
+        figures = world.metrics_of(pruned_copy(world, removed))
         notes: Mapping[str, str | int | float | bool] = {
             "removed_blocks": ",".join(map(str, removed)),
-            "unpruned_accuracy": world.scores.accuracy().mean,
+            **world.notes(),
         }
     else:
         trained = _trained(case, cache_folder, max_steps)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.smollm2.texts import with_choices
 from search_spaces.language.depth_pruned_llm.chat import Chat, Exchange
+from search_spaces.language.depth_pruned_llm.evaluation import next_tokens, text_perplexity
 from search_spaces.language.depth_pruned_llm.fine_tuning import (
     IGNORED,
     Batch,
@@ -43,26 +44,14 @@ class Tests:
     trivia: Sequence[Exchange]
 
 
-@torch.no_grad()
 def choices(network: Any, tokens: Tensor) -> Tensor:
     """The token that the network would write after each, B x T."""
-    found = [
-        network(input_ids=some, use_cache=False).logits.argmax(dim=-1)
-        for some in tokens.split(_AT_ONCE)
-    ]
-    return torch.cat(found)
+    return next_tokens(network, tokens.split(_AT_ONCE))
 
 
-@torch.no_grad()
 def perplexity(network: Any, tokens: Tensor) -> float:
     """Per token of texts of one length, the first of each not counted."""
-    losses = [
-        response_loss(network(input_ids=some, use_cache=False).logits, some)
-        for some in tokens.split(_AT_ONCE)
-    ]
-    sizes = [len(some) for some in tokens.split(_AT_ONCE)]
-    mean = sum(loss.item() * size for loss, size in zip(losses, sizes, strict=True)) / len(tokens)
-    return math.exp(min(mean, 700.0))
+    return text_perplexity(network, tokens.split(_AT_ONCE))
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """SmolLM2-135M-Instruct out of the file that a public package carries, and how it is asked."""
 
-import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from search_spaces.language.depth_pruned_llm.chat import Exchange
+from search_spaces.language.depth_pruned_pretrained.template_chat import plain_words
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -72,7 +72,7 @@ class SmolChat:
 
     def is_right(self, exchange: Exchange, response: str) -> bool | None:
         """Whether the given response occurs in this one, word for word but for case and marks."""
-        said, wanted = _words(response), _words(exchange.response)
+        said, wanted = plain_words(response), plain_words(exchange.response)
         return f" {wanted} " in f" {said} " if said else None
 
     def _asked(self, text: str) -> str:
@@ -81,8 +81,3 @@ class SmolChat:
             messages, tokenize=False, add_generation_prompt=True
         )
         return asked
-
-
-def _words(text: str) -> str:
-    words = re.findall(r"\w+", text.casefold())
-    return " ".join(word for word in words if word not in {"a", "an", "the"})

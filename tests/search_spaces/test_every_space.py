@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import chain
 from random import Random
 from typing import ClassVar
@@ -11,12 +12,14 @@ import pytest
 import torch
 
 from search_spaces.builtin import builtin_spaces
+from search_spaces.language.depth_pruned_pretrained.model_folder import VARIABLE
 from search_spaces.metric import MEASURED_METRICS, OPTIONAL_METRICS, TRAINED_METRICS
 from search_spaces.recipe import DeployedRecipe, Estimate, Recipe
 from search_spaces.registry import installed_registry
 from search_spaces.space import SearchSpace
 from service.domain.runtimes import RUNTIME_PRECISIONS
 from tests.search_spaces.kept_states import KeptStates
+from tests.search_spaces.language.depth_pruned_pretrained.letter_folder import make_folder
 from tests.search_spaces.sampling import sample_arm
 
 RANDOM_ARMS = 6
@@ -59,6 +62,16 @@ class LoadedRecipes(dict[str, Recipe]):
         except ModuleNotFoundError as missing:
             pytest.skip(f"{name} cannot be trained here: {missing}")
         return self[name]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_model_of_ones_own(tmp_path_factory):
+    if find_spec("transformers") is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(VARIABLE, str(make_folder(tmp_path_factory.mktemp("own"), 17)))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,16 @@
+import logging
 import subprocess
 import sys
 from importlib.metadata import version
 
 import pytest
 
-from search_spaces.registry import Registry
+from search_spaces.registry import InstalledSpace, Registry
 from tests.workers.stranger_package.tiny_search_space import spaces
 from workers import registration as module
 from workers.engines.engine import Offer
 from workers.measurement.device_profile import profile_this_host
-from workers.registration import machine_device, registration
+from workers.registration import machine_device, registration, trainable_spaces
 from workers.runtimes.registry import RUNTIME_NAMES
 from workers.settings import read_worker_settings
 
@@ -102,3 +103,14 @@ def test_the_worker_itself_stays_light(imported):
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.startswith("[]"), run.stdout
     assert int(run.stdout.split()[-1]) >= 1
+
+
+def test_a_space_that_lacks_something_here_is_not_offered_and_the_log_says_what(caplog):
+    (tiny,) = spaces()
+    lacking = InstalledSpace(
+        tiny.space.model_copy(update={"name": "large"}), tiny.load_recipe, lambda: "no model here"
+    )
+    with caplog.at_level(logging.INFO):
+        offered = trainable_spaces(Registry([tiny, lacking]))
+    assert [space.name for space in offered] == ["tiny"]
+    assert "large is not offered here: no model here" in caplog.text

@@ -1,11 +1,12 @@
 """How good a language model is: right answers on each task, perplexity, and what it forgot."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from search_spaces.language.depth_pruned_llm.chat import Chat, Exchange
 from search_spaces.language.depth_pruned_llm.fine_tuning import (
@@ -18,6 +19,9 @@ from search_spaces.recipe import Estimate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_MOST_NATS = 700.0  # per token: beyond it lies infinity
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,32 @@ def forgetting(accuracy: Estimate, unpruned: float) -> Estimate:
 
 
 @torch.no_grad()
+def next_tokens(network: "PreTrainedModel", texts: Iterable[Tensor]) -> Tensor:
+    """The token that the network would write after each, N x T.
+
+    texts: batches of B x T tokens without padding; N is their sum.
+    """
+    found = [
+        network(input_ids=some.to(network.device), use_cache=False).logits.argmax(dim=-1).cpu()
+        for some in texts
+    ]
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def text_perplexity(network: "PreTrainedModel", texts: Iterable[Tensor]) -> float:
+    """Per token of such texts, the first of each not counted; e^700 if it is more."""
+    nats, count = 0.0, 0
+    for some in texts:
+        given = some.to(network.device)
+        nats += response_loss(network(input_ids=given, use_cache=False).logits, given).item() * len(
+            given
+        )
+        count += len(given)
+    return math.exp(min(nats / count, _MOST_NATS))
+
+
+@torch.no_grad()
 def score(
     network: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
@@ -81,4 +111,4 @@ def score(
     batch = padded(tokenize_exchanges(tokenizer, chat, exchanges), tokenizer.pad_token_id)
     scores = network(input_ids=batch.tokens, use_cache=False).logits
     loss = response_loss(scores.double(), batch.labels)
-    return Scores(right, len(exchanges) // len(right), math.exp(min(loss.item(), 700.0)))
+    return Scores(right, len(exchanges) // len(right), math.exp(min(loss.item(), _MOST_NATS)))

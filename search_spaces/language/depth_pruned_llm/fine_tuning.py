@@ -138,8 +138,9 @@ class FineTuning:
         for group in self._optimizer.param_groups:
             group["lr"] = self._peak_rate * _rate_factor(self.done, self.steps, self._warmup)
         batch = self._batch_of(self.done)
-        scores = self.network(input_ids=batch.tokens, use_cache=False).logits
-        loss = response_loss(scores, batch.labels)
+        device = self._weights[0].device
+        scores = self.network(input_ids=batch.tokens.to(device), use_cache=False).logits
+        loss = response_loss(scores, batch.labels.to(device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._weights, _GRADIENT_NORM)

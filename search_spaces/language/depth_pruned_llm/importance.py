@@ -45,7 +45,7 @@ class _Recorder:
         return record
 
     def _add(self, border: int, states: Tensor) -> None:
-        self.borders[border].append(states.detach())
+        self.borders[border].append(states.detach().cpu())
 
 
 @torch.no_grad()
@@ -65,7 +65,7 @@ def border_states(network: "PreTrainedModel", texts: Iterable[Tensor]) -> list[T
     hooks.append(blocks[-1].register_forward_hook(recorder.leaving(len(blocks))))
     try:
         for tokens in texts:
-            network(input_ids=tokens, use_cache=False)
+            network(input_ids=tokens.to(network.device), use_cache=False)
     finally:
         for hook in hooks:
             hook.remove()

@@ -10,13 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.arm import Arm
-from search_spaces.language.depth_pruned_llm import chat_tasks
 from search_spaces.language.depth_pruned_llm.chat import Exchange
-from search_spaces.language.depth_pruned_llm.chat_tasks import MERGED_TASK, TUNED_TASK
-from search_spaces.language.depth_pruned_llm.distillation import (
-    DistillationStatistics,
-    self_distil,
-)
+from search_spaces.language.depth_pruned_llm.distillation import DistillationStatistics
 from search_spaces.language.depth_pruned_llm.fine_tuning import (
     Batch,
     FineTuning,
@@ -27,14 +22,7 @@ from search_spaces.language.depth_pruned_llm.fine_tuning import (
 from search_spaces.language.depth_pruned_llm.lora import LoraTargets, merged, with_adapters
 from search_spaces.language.depth_pruned_llm.merging import slerp_weights
 from search_spaces.language.depth_pruned_llm.network import NextToken
-from search_spaces.language.depth_pruned_llm.world import (
-    CHAT,
-    World,
-    choose_blocks,
-    fine_tuning_set,
-    metrics_of,
-    pruned_copy,
-)
+from search_spaces.language.depth_pruned_llm.world import World, choose_blocks, pruned_copy
 from search_spaces.recipe import (
     ArmInfeasible,
     CurvePoint,
@@ -73,6 +61,17 @@ def _steps_of_each(arm: Arm, max_steps: int | None) -> tuple[int, ...]:
     return tuple(min(planned, share) for share in shares)
 
 
+def recover(
+    arm: Arm, context: TrainingContext, world: World
+) -> Generator[CurvePoint, None, TrainedNetwork]:
+    """Pruning, then recovery, from the beginning or from where it was broken off."""
+    recovery = Recovery(arm, context, world)
+    with context.checkpoints.restoring() as state:
+        stand = recovery.begin() if state is None else recovery.go_on(state)
+    stand = yield from recovery.steps(stand)
+    return recovery.report(stand)
+
+
 class Recovery:
     """Of one arm, on the world that all share."""
 
@@ -101,17 +100,10 @@ class Recovery:
         # Of a large set no more than will be seen is rewritten.
         seen = self._batch_size * max(1, self._steps(first))
         count = min(int(self._arm.parameters["exchanges"]), seen)
-        task = TUNED_TASK if first is None else MERGED_TASK
-        exchanges = fine_tuning_set(self._world, task, count)
+        exchanges = self._world.fine_tuning_set(count, of_the_merged=first is not None)
         statistics = DistillationStatistics()
         if self._arm.parameters["responses"] == "self_distilled":
-            exchanges, statistics = self_distil(
-                self._world.network,
-                self._world.tokenizer,
-                CHAT,
-                exchanges,
-                chat_tasks.MAX_RESPONSE_TOKENS,
-            )
+            exchanges, statistics = self._world.rewritten(exchanges)
         return self._standing(removed, exchanges, statistics, first)
 
     def _standing(
@@ -132,7 +124,7 @@ class Recovery:
                 float(given["lora_alpha_ratio"]),
                 cast(LoraTargets, given["lora_targets"]),
             )
-        tokenized = tokenize_exchanges(tokenizer, CHAT, exchanges)
+        tokenized = tokenize_exchanges(tokenizer, self._world.chat, exchanges)
 
         def batch_of(step: int) -> Batch:
             rows = rows_of_step(step, self._batch_size, len(tokenized), self._context.seed)
@@ -213,12 +205,13 @@ class Recovery:
             raise ArmInfeasible(
                 "training diverged: a weight is not finite after the last step; lower learning_rate"
             )
-        metrics = dict(metrics_of(network, self._world))
+        metrics = dict(self._world.metrics_of(network))
+        network.to("cpu")  # where it is kept and exported, whatever it was trained on
         metrics["train_loss"] = Estimate(self._recent_loss(stand))
         notes: dict[str, str | int | float | bool] = {
             "steps": len(stand.losses),
             "removed_blocks": ",".join(map(str, stand.removed)),
-            "unpruned_accuracy": self._world.scores.accuracy().mean,
+            **self._world.notes(),
         }
         if self._arm.parameters["responses"] == "self_distilled":
             notes |= {

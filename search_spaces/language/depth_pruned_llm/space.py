@@ -162,7 +162,8 @@ SEARCH_SPACE = SearchSpace(
             stage="measure",
             by_device=True,
             description=(
-                "The mean accuracy of the network as it is exported, in its runtime and precision."
+                "Share of right answers to every second test of the network as it is exported, in "
+                "its runtime and precision."
             ),
         ),
     ),

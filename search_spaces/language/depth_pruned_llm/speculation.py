@@ -18,8 +18,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from search_spaces.language.depth_pruned_llm.evaluation import right_share
+from search_spaces.recipe import Estimate
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+DRAFT_LENGTH = 4
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,24 @@ def speculate(agreements: Iterable[Sequence[bool]], draft_length: int) -> Specul
     return Speculation(tokens, proposed, accepted, target_calls)
 
 
+def acceptance_rate(
+    draft: "PreTrainedModel", drafted: Iterable[tuple[Tensor, Tensor]], padding: int
+) -> Estimate:
+    """The share of drafted tokens that the target accepts, `DRAFT_LENGTH` at a time.
+
+    drafted: prompts and the target's responses to them, as `agreements` takes them.
+    padding: the token behind the end of a response that is shorter than others of its batch.
+    """
+    agreed: list[list[bool]] = []
+    for prompts, responses in drafted:
+        rows = agreements(draft, prompts, responses).tolist()
+        lengths = (responses != padding).sum(dim=1).tolist()
+        agreed += [row[:length] for row, length in zip(rows, lengths, strict=True)]
+    rounds = speculate(agreed, DRAFT_LENGTH)
+    # a model that ends each response at once leaves nothing to draft
+    return right_share(rounds.accepted, max(1, rounds.proposed))
+
+
 @torch.no_grad()
 def agreements(draft: "PreTrainedModel", prompts: Tensor, responses: Tensor) -> Tensor:
     """Where the draft's choice is the target's token: B x R bools for R tokens of response.
@@ -80,6 +104,6 @@ def agreements(draft: "PreTrainedModel", prompts: Tensor, responses: Tensor) -> 
         continuation of each.
     """
     texts = torch.cat([prompts, responses], dim=1)
-    scores: Tensor = draft(input_ids=texts[:, :-1], use_cache=False).logits
-    chosen = scores[:, prompts.shape[1] - 1 :].argmax(dim=-1)
+    scores: Tensor = draft(input_ids=texts[:, :-1].to(draft.device), use_cache=False).logits
+    chosen = scores[:, prompts.shape[1] - 1 :].argmax(dim=-1).cpu()
     return chosen == responses

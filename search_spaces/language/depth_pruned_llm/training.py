@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from search_spaces.arm import Arm
 from search_spaces.language.depth_pruned_llm import chat_tasks
 from search_spaces.language.depth_pruned_llm.chat_tasks import TASKS
-from search_spaces.language.depth_pruned_llm.deployed import deployed_metrics
+from search_spaces.language.depth_pruned_llm.deployed import Examination, deployed_metrics
+from search_spaces.language.depth_pruned_llm.letter_world import (
+    CHAT,
+    EVEN_LENGTH,
+    load_world,
+    world_tests,
+)
 from search_spaces.language.depth_pruned_llm.network import (
     BLOCKS,
     NextToken,
     small_llama,
     word_tokenizer,
 )
-from search_spaces.language.depth_pruned_llm.recovery import Recovery
-from search_spaces.language.depth_pruned_llm.world import (
-    CHAT,
-    EVEN_LENGTH,
-    load_world,
-    world_tests,
-)
+from search_spaces.language.depth_pruned_llm.recovery import recover
 from search_spaces.recipe import (
     CurvePoint,
     Deployment,
@@ -33,6 +33,8 @@ from search_spaces.recipe import (
     TrainedNetwork,
     TrainingContext,
 )
+
+_DEPLOYED_EVERY = 2  # the exported network answers one at a time, every second test of each task
 
 
 class DepthPrunedRecipe:
@@ -71,11 +73,7 @@ class DepthPrunedRecipe:
     ) -> Generator[CurvePoint, None, TrainedNetwork]:
         """Pruning, then recovery; deterministic in (arm, seed) on one thread."""
         world = load_world(context.cache_folder, self._world_seed, context.max_steps)
-        recovery = Recovery(arm, context, world)
-        with context.checkpoints.restoring() as state:
-            stand = recovery.begin() if state is None else recovery.go_on(state)
-        stand = yield from recovery.steps(stand)
-        return recovery.report(stand)
+        return recover(arm, context, world)
 
     def evaluate_deployed(
         self,
@@ -85,7 +83,9 @@ class DepthPrunedRecipe:
         context: TrainingContext,  # noqa: ARG002  (the tests are the world's)
     ) -> Mapping[str, Estimate]:
         """Speed and accuracy of decoding in the precision of the arm."""
-        return deployed_metrics(cast(NextToken, network), world_tests(self._world_seed), deploy)
+        tests = world_tests(self._world_seed)[::_DEPLOYED_EVERY]
+        examination = Examination(word_tokenizer(), CHAT, tests, chat_tasks.MAX_RESPONSE_TOKENS)
+        return deployed_metrics(cast(NextToken, network), examination, deploy)
 
 
 def recipe() -> Recipe:

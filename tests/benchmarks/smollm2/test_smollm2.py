@@ -9,10 +9,12 @@ from benchmarks.records import read
 from benchmarks.smollm2 import records, texts
 from benchmarks.smollm2.figures import choices, perplexity, response_agreement
 from benchmarks.smollm2.model import SmolChat, gguf_folder
+from benchmarks.smollm2.model_folder import write_folder
 from benchmarks.smollm2.recovery import ARMS, Case, Outcome, cases, removed_by
 from search_spaces.language.depth_pruned_llm.chat import Exchange
 from search_spaces.language.depth_pruned_llm.fine_tuning import TokenizedExchange, padded
-from search_spaces.language.depth_pruned_llm.network import BLOCKS, small_llama
+from search_spaces.language.depth_pruned_llm.network import BLOCKS, small_llama, word_tokenizer
+from search_spaces.language.depth_pruned_pretrained.model_folder import VARIABLE, read_folder
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +148,14 @@ def test_random_blocks_are_drawn_by_the_seed_alone(network):
     assert len(set(draws)) > 1
     assert all(len(set(draw)) == 3 and max(draw) < BLOCKS for draw in draws)
     assert {case.responses for case in cases([0])} == {"", *ARMS}
+
+
+def test_its_folder_is_one_that_the_search_space_reads(network, tmp_path, monkeypatch):
+    pytest.importorskip("chatterbot_corpus", reason="needs archfront[smollm2]")
+    write_folder(tmp_path / "own", network, word_tokenizer())
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "own"))
+    folder = read_folder()
+    assert {one.task for one in folder.tests} - folder.tuned_tasks == {"literature", "science"}
+    asked = {one.instruction for one in folder.tuning}
+    assert not asked & {one.instruction for one in folder.tests}
+    assert len(folder.prose) > 100_000

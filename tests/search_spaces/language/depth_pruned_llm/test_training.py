@@ -4,11 +4,12 @@ import importlib.util
 import pytest
 import torch
 
-from search_spaces.language.depth_pruned_llm import recovery, training
+from search_spaces.language.depth_pruned_llm import letter_world, recovery, training
+from search_spaces.language.depth_pruned_llm.letter_world import load_world
 from search_spaces.language.depth_pruned_llm.merging import slerp_weights
 from search_spaces.language.depth_pruned_llm.network import BLOCKS
 from search_spaces.language.depth_pruned_llm.training import recipe
-from search_spaces.language.depth_pruned_llm.world import load_world, metrics_of, pruned_copy
+from search_spaces.language.depth_pruned_llm.world import pruned_copy
 from search_spaces.recipe import ArmInfeasible
 from tests.search_spaces.kept_states import KeptStates
 from tests.search_spaces.language.depth_pruned_llm.arms import arm_with
@@ -94,7 +95,7 @@ def test_a_merged_network_lies_on_the_arc_between_those_of_two_tasks(context, mo
     world = load_world(context.cache_folder, seed=0, max_steps=2)
     one = recovered(world, context, 2)
     with monkeypatch.context() as of_the_other_task:
-        of_the_other_task.setattr(recovery, "TUNED_TASK", recovery.MERGED_TASK)
+        of_the_other_task.setattr(letter_world, "TUNED_TASK", letter_world.MERGED_TASK)
         other = recovered(world, context, 2)
     assert any(not torch.equal(one[name], other[name]) for name in one)
     for share in (0.25, 0.75):
@@ -124,7 +125,7 @@ def test_both_sets_of_a_merged_network_are_counted(context):
 
 def test_an_unpruned_copy_recovers_all_and_forgets_nothing(cache_folder):
     world = load_world(cache_folder, seed=0, max_steps=2)
-    metrics = metrics_of(pruned_copy(world, ()), world)
+    metrics = world.metrics_of(pruned_copy(world, ()))
     assert metrics["mean_accuracy"] == world.scores.accuracy()
     assert metrics["forgetting"].mean == 0.0
     assert metrics["acceptance_rate"].mean == 1.0
