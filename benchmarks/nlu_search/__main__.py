@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nlu_search")
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="search, training what is not kept yet")
-    running.add_argument("--optimizers", nargs="+", default=[QUASI_RANDOM, "auto"])
+    running.add_argument("--optimizers", nargs="+", default=[QUASI_RANDOM, "auto", "saasbo"])
     running.add_argument("--seeds", type=int, nargs="+", default=list(range(3)))
     running.add_argument("--trials", type=int, default=TRIALS)
     running.add_argument("--results", type=Path, default=RESULTS)

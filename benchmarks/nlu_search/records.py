@@ -48,10 +48,11 @@ def text_of(searches: Sequence[Line], trained: Sequence[Line]) -> str:
         "",
         "Median (least to largest) of the seeds. `ratio`: to the quasi-random search of the same",
         "seed, after 50 trials. `dominate`: trials that are no worse than the hand-tuned baseline",
-        f"(frame error {baseline[0]:.3f}, {baseline[1]:.3f} ms) in both figures.",
+        f"(frame error {baseline[0]:.3f}, {baseline[1]:.3f} ms) in both figures. `CPU s`: of the",
+        "optimizer, for all of its trials.",
         "",
-        "| search | seeds | at 10 | at 25 | at 50 | ratio | dominate | met |",
-        "|---|---|---|---|---|---|---|---|",
+        "| search | seeds | at 10 | at 25 | at 50 | ratio | dominate | CPU s | met |",
+        "|---|---|---|---|---|---|---|---|---|",
         *(_row(name, searches, floor) for name in optimizers),
         "",
         (
@@ -83,6 +84,7 @@ def _row(name: str, searches: Sequence[Line], floor: dict[int, list[float]]) -> 
         *(_spread([line["hypervolume"][at - 1] for line in lines], ".4f") for at in _SHOWN),
         _spread(ratios, ".3f") if ratios else "",
         _spread(dominate, ".0f"),
+        _spread([line["cpu_s"] for line in lines], ".0f"),
         ("yes" if met else "**no**") if name == _CLAIMED else "",
     )
     return f"| {' | '.join(cells)} |"

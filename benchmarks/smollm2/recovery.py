@@ -47,7 +47,7 @@ from search_spaces.language.depth_pruned_llm.lora import merged, with_adapters
 
 REMOVED = (4, 6)
 RECOVERED = 6
-RANDOM_DRAWS = 5
+RANDOM_DRAWS = 15
 ARMS = ("given", "self_distilled")
 STEPS, BATCH_SIZE, RATE, RANK, ALPHA_RATIO = 100, 4, 1e-4, 8, 2.0
 _NEW_TOKENS, _CHUNK = 40, 128

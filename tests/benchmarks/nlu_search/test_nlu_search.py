@@ -52,6 +52,7 @@ def told(optimizer: str, seed: int, last: float, front: list[list[float]]) -> di
         "hypervolume": [last / 2] * (TRIALS - 1) + [last],
         "front": front,
         "baseline": [0.4, 0.2],
+        "cpu_s": 12.0,
         "commit": "abc",
     }
 
@@ -72,8 +73,8 @@ def test_the_page_tells_whether_both_bars_are_met() -> None:
     page = text_of(searches + good, trained)
     row = "| auto | 3 | {half} | {half} | 0.1200 (0.1200 to 0.1200) | 1.200 (1.200 to 1.200) |"
     assert row.format(half="0.0600 (0.0600 to 0.0600)") in page
-    assert "| 1 (1 to 1) | yes |" in page
+    assert "| 1 (1 to 1) | 12 (12 to 12) | yes |" in page
     one_without = [*good[:2], told("auto", 2, 0.12, [[0.5, 0.2]])]
-    assert "| 1 (0 to 1) | **no** |" in text_of(searches + one_without, trained)
+    assert "| 1 (0 to 1) | 12 (12 to 12) | **no** |" in text_of(searches + one_without, trained)
     little = [told("auto", seed, 0.109, [[0.3, 0.2]]) for seed in range(3)]
     assert "**no**" in text_of(searches + little, trained)
