@@ -32,12 +32,18 @@ class FurtherNetworks:
     """Measures each as the first one was: on the same bench, in its runtime and precision."""
 
     def __init__(
-        self, settings: MeasurementSettings, runtime: Runtime, bench: Bench, order: StageOrder
+        self,
+        settings: MeasurementSettings,
+        runtime: Runtime,
+        bench: Bench,
+        order: StageOrder,
+        tolerance: float | None = None,
     ) -> None:
         self._settings = settings
         self._runtime = runtime
         self._bench = bench
         self._order = order
+        self._tolerance = tolerance
         self._protocols: list[Mapping[str, Any]] = []
 
     def __call__(
@@ -55,6 +61,7 @@ class FurtherNetworks:
             self._order.cache_folder,
             folder,
             self._order.grant.seed,
+            tolerance=self._tolerance,
         )
         self._protocols.append(measured.protocol)
         session = self._runtime.load(measured.exported_path, self._settings.threads)

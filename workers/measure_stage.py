@@ -9,12 +9,14 @@ from search_spaces.metric import MEASURED_METRICS, OPTIONAL_METRICS
 from search_spaces.recipe import DeployedRecipe, NestedRecipe, Recipe
 from search_spaces.space import SearchSpace
 from service.domain.calibration import drift_of
+from service.domain.device import MeasurementSettings
 from service.domain.measurement import Measurement
 from service.schemas.leases import MAX_CALIBRATIONS
 from workers.benches.open_bench import open_bench
 from workers.environment import stage_environment
 from workers.errors import GrantRefused, MetricsDisagree
 from workers.further_networks import FurtherNetworks
+from workers.measurement.agreement import JUDGED_BY_ACCURACY
 from workers.measurement.measure import measure
 from workers.measurements import to_measurements
 from workers.runtimes.registry import find_runtime
@@ -51,6 +53,7 @@ def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> Stag
     optional = tuple(metric for metric in OPTIONAL_METRICS if metric.name in bare_names)
     settings = order.measurement(space)
     runtime = find_runtime(settings.chosen_runtime)
+    tolerance = _tolerance(space, settings)
     scratch = order.folder.scratch
     with open_bench(order.device, order.device_name, runtime, scratch) as bench:
         measured = measure(
@@ -63,8 +66,9 @@ def measure_stage(order: StageOrder, space: SearchSpace, recipe: Recipe) -> Stag
             scratch,
             grant.seed,
             [metric.name for metric in optional],
+            tolerance=tolerance,
         )
-        further = FurtherNetworks(settings, runtime, bench, order)
+        further = FurtherNetworks(settings, runtime, bench, order, tolerance)
         evaluated |= _evaluated_deployed(order, space, recipe, network, further)
     protocol = measured.protocol | {"untrained": untrained}
     found = to_measurements(measured.metrics, MEASURED_METRICS + optional, protocol) | evaluated
@@ -94,6 +98,15 @@ def _evaluated(
     found = recipe.evaluate(order.grant.arm, network.eval(), training_context(order))
     protocol = {"seed": order.grant.seed, "torch": torch.__version__}
     return to_measurements(found, space.evaluated_metrics, protocol)
+
+
+def _tolerance(space: SearchSpace, settings: MeasurementSettings) -> float | None:
+    """Of the comparison with torch; None: that of the precision.
+
+    An arm that is quantised by its own choice is judged by what its space measures of the export.
+    """
+    chooses = space.precision_parameter is not None and bool(space.deployed_metrics)
+    return JUDGED_BY_ACCURACY if chooses and settings.precision != "fp32" else None
 
 
 def _evaluated_deployed(

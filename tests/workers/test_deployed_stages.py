@@ -8,9 +8,10 @@ import torch
 from search_spaces import registry
 from search_spaces.metric import MEASURED_METRICS
 from tests.workers.grants import make_grant
+from workers.measurement.agreement import TOLERANCES
 from workers.stage import perform
 from workers.stage_order import StageOrder
-from workers.stage_result import StageCompleted, StageFailed
+from workers.stage_result import StageCompleted, StageFailed, StageInfeasible
 
 QUICK = {"min_pairs": 16, "relative_ci": 0.5, "time_limit_s": 1.0}
 
@@ -94,3 +95,17 @@ def test_a_recipe_that_does_not_give_what_it_declares_is_at_fault(order, weights
     assert isinstance(failed, StageFailed), failed
     assert failed.fault == "recipe"
     assert "has no evaluate_deployed()" in failed.message
+
+
+def test_a_precision_of_an_arms_own_is_judged_by_what_the_space_measures(
+    order, weights, monkeypatch
+):
+    monkeypatch.setitem(TOLERANCES, "int8_dynamic", 1e-9)
+    measured = perform(order("measure", "int8_dynamic", weights))
+    assert isinstance(measured, StageCompleted), measured
+    protocol = measured.measurements["latency_ms"].protocol
+    assert 1e-9 < protocol["agreement_worst_relative_error"] < protocol["agreement_tolerance"]
+    monkeypatch.setitem(TOLERANCES, "fp32", 1e-12)
+    refused = perform(order("measure", "fp32", weights))
+    assert isinstance(refused, StageInfeasible), refused
+    assert "differs from torch's" in refused.reason

@@ -31,6 +31,12 @@ TOLERANCES: Mapping[Precision, float] = {
 }
 """The largest error allowed by precision, as `RELATIVE_TOLERANCE`."""
 
+JUDGED_BY_ACCURACY = 1e6
+"""The tolerance where the search space itself measures how right a quantised network still is.
+
+Its answers then have to be finite and of torch's shapes, no more.
+"""
+
 _SMALLEST_SCALE = 1e-6  # outputs that are all but zero are held to this
 
 

@@ -54,6 +54,7 @@ def measure(  # noqa: PLR0917  (all are needed, in the order of their making)
     work_folder: Path,
     seed: int,
     optional: Sequence[str] = (),
+    tolerance: float | None = None,
 ) -> Measured:
     """Exports `network` here; compares its answers on `bench` with torch's, and times it there.
 
@@ -63,6 +64,7 @@ def measure(  # noqa: PLR0917  (all are needed, in the order of their making)
     work_folder: takes the exported network, which stays there.
     seed: of the bootstrap. Nothing else here is random but the machine.
     optional: the optional metrics to take besides, by their bare names.
+    tolerance: of the answers' comparison; None: that of the precision.
     Raises: ExportFailed, LoadFailed, ExportDisagrees, AnswersNotFinite (all the arm's own fault,
         `ArmInfeasible`); GrantRefused, MemoryProbeDied, DeviceUnreachable and other errors of
         the worker (the machine's fault).
@@ -74,7 +76,8 @@ def measure(  # noqa: PLR0917  (all are needed, in the order of their making)
     arrays = [tuple(tensor.numpy() for tensor in one) for one in inputs]
     candidate = Runnable(exported.path, arrays, output_forms(network, inputs[0]))
     answers = bench.answers(candidate, settings.threads)
-    agreement = check_answers(network, answers, inputs, TOLERANCES[settings.precision])
+    allowed = TOLERANCES[settings.precision] if tolerance is None else tolerance
+    agreement = check_answers(network, answers, inputs, allowed)
     footprint = count_footprint(network, inputs[0], settings.precision)
     reference = calibrated_reference(
         reference_for(exported.size_bytes), runtime, bench, settings.threads, cache_folder
