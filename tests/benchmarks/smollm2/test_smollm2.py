@@ -133,7 +133,7 @@ def test_the_page_tells_who_won_and_by_how_much_chance_is_worse(tmp_path, monkey
     assert "| prose_perplexity | below | 3 of 3 |" in page
     assert "| prose_agreement | above | 2 of 3 |" in page
     assert "| response_agreement | above | 0 of 3 |" in page
-    assert "| 4 | angular | 7.0 (5.0 to 9.0) |" in page
+    assert "| 4 | angular | 12.0 (5.0 to 19.0) |" in page
     assert "Of 201 responses that the unpruned model wrote 190 held" in page
 
 
