@@ -47,7 +47,7 @@ _MOST_TESTED_CHUNKS = 64
 _LEAST_CHUNKS = 16  # of either half
 _DRAFTED = 32  # responses at which pruned networks try themselves as drafts
 _AT_ONCE = 8
-_TOKENS_PER_WORD = 8  # at most, characters of English that one token takes
+_CHARACTERS_PER_TOKEN = 8  # more than one takes on average, in any language
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def prose_chunks(folder: ModelFolder) -> tuple[Tensor, Tensor]:
     tokenizer = load_tokenizer(folder)
     halves = []
     for begin, end in ((0, len(folder.prose) // 2), (len(folder.prose) // 2, len(folder.prose))):
-        text = folder.prose[begin:end][: _TOKENS_PER_WORD * CHUNK * _MOST_TESTED_CHUNKS]
+        text = folder.prose[begin:end][: _CHARACTERS_PER_TOKEN * CHUNK * _MOST_TESTED_CHUNKS]
         tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
         count = min(len(tokens) // CHUNK, _MOST_TESTED_CHUNKS)
         if count < _LEAST_CHUNKS:
